@@ -1,4 +1,4 @@
-"""The one door through which TensorFlow and Keras come in, quietly.
+"""The one door through which TensorFlow, Keras and LiteRT come in, quietly.
 
 Importing TensorFlow takes seconds and prints several lines of start-up log. Nothing imports
 it at module level; functions that need it call :func:`keras` or :func:`tensorflow`.
@@ -8,44 +8,79 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from .errors import MissingDependencyError
 
-#: 0 shows TensorFlow's C++ log, 3 hides all but fatal messages.
-_LOG_LEVEL_VARIABLE = "TF_CPP_MIN_LOG_LEVEL"
+_descriptors_lock = threading.RLock()
 
 
-def tensorflow() -> ModuleType:
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hide what C++ libraries write straight to the process's stdout and stderr.
+
+    TensorFlow and LiteRT log before any log level can be set. Errors still arrive as
+    exceptions. Set ``CNNTRANSFER_DEBUG=1`` to hide nothing.
+    """
+    if os.environ.get("CNNTRANSFER_DEBUG"):
+        yield
+        return
+    with _descriptors_lock, Path(os.devnull).open("wb") as nowhere:
+        _flush()
+        saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+        for descriptor, _ in saved:
+            os.dup2(nowhere.fileno(), descriptor)
+        try:
+            yield
+        finally:
+            _flush()
+            for descriptor, copy in saved:
+                os.dup2(copy, descriptor)
+                os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+def tensorflow() -> Any:
     """Import TensorFlow with its start-up log silenced.
 
     Raises:
         MissingDependencyError: TensorFlow is not installed, or cannot be imported.
     """
-    if "tensorflow" not in sys.modules:
-        os.environ.setdefault(_LOG_LEVEL_VARIABLE, "3")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        with warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import tensorflow as tf
+
+            tf.keras.__version__  # noqa: B018 - tf.keras is lazy; its import warns too
     except ImportError as error:
         raise MissingDependencyError(
             f"This command needs TensorFlow, which cannot be imported ({error}). "
             "Install it with: pip install tensorflow"
         ) from error
+    tf.get_logger().setLevel("ERROR")
     return tf
 
 
-def keras() -> ModuleType:
+def keras() -> Any:
     """Import Keras 3 on its TensorFlow backend.
 
     Raises:
         MissingDependencyError: Keras is missing, or already runs on another backend.
     """
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
     tensorflow()
     import keras as keras_module
 
@@ -57,3 +92,19 @@ def keras() -> ModuleType:
             "Set KERAS_BACKEND=tensorflow before importing Keras."
         )
     return keras_module
+
+
+def litert_interpreter() -> Any:
+    """The LiteRT ``Interpreter`` class.
+
+    Raises:
+        MissingDependencyError: ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"This command needs LiteRT, which cannot be imported ({error}). "
+            "Install it with: pip install ai-edge-litert"
+        ) from error
+    return Interpreter

@@ -1,0 +1,232 @@
+"""The bundle: the folder a run produces. The only module that knows the names of its files.
+
+::
+
+    model.keras       the trained classifier, for Keras (source of truth)
+    trunk.tflite      LiteRT: image -> features      \\ the same function as model.keras,
+    head.tflite       LiteRT: features -> probabilities /  checked when it is written
+    labels.txt        class names, one per line, in the order of the output
+    recipe.yaml       the full recipe
+    metadata.json     input, versions, data, weights, figures, checksums
+    history.csv       one row per epoch and stage
+    splits.csv        file, label, subset, digest
+    rejected.csv      file, reason
+    predictions.csv   predictions of the held-out images
+
+A bundle made of a bare pretrained network has ``model.keras``, ``model.tflite``, ``labels.txt``
+and ``metadata.json`` only.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .data.images import InputSpec, Resize
+from .errors import BundleError
+from .storage import sha256_of_file
+
+FORMAT_VERSION = 1
+
+_METADATA = "metadata.json"
+_KERAS = "model.keras"
+_LITERT = "model.tflite"
+_TRUNK = "trunk.tflite"
+_HEAD = "head.tflite"
+_LABELS = "labels.txt"
+_RECIPE = "recipe.yaml"
+_TABLES = {
+    "history": "history.csv",
+    "splits": "splits.csv",
+    "rejected": "rejected.csv",
+    "predictions": "predictions.csv",
+}
+#: The files whose size and checksum are recorded.
+_MODELS = (_KERAS, _LITERT, _TRUNK, _HEAD)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder with a classifier. :meth:`open` checks it; writing goes through :meth:`write_*`."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Open a bundle for use.
+
+        Raises:
+            BundleError: the folder is no bundle, is of a newer format, or lacks a file.
+        """
+        bundle = cls(path)
+        if not path.is_dir():
+            raise BundleError(
+                "Expected a bundle, a folder that 'cnntransfer finetune' wrote. "
+                f"Received: {path}, {'a file' if path.exists() else 'which does not exist'}."
+            )
+        if not (path / _METADATA).is_file():
+            raise BundleError(
+                "Expected a bundle, a folder that 'cnntransfer finetune' wrote. "
+                f"Received: {path}, a folder without {_METADATA}."
+            )
+        version = bundle.metadata.get("format_version")
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise BundleError(
+                f"Expected a bundle of format version {FORMAT_VERSION} or lower. Received: {path} "
+                f"of format version {version}. Upgrade: pip install --upgrade cnntransfer"
+            )
+        bundle._check_sizes()
+        return bundle
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The content of ``metadata.json``."""
+        try:
+            content = json.loads((self.path / _METADATA).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self._damaged(_METADATA, str(error)) from None
+        if not isinstance(content, dict):
+            raise self._damaged(_METADATA, "no JSON object")
+        return content
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the model's output."""
+        try:
+            text = (self.path / _LABELS).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._damaged(_LABELS, str(error)) from None
+        return tuple(text.split("\n")[:-1])
+
+    @cached_property
+    def input_spec(self) -> InputSpec:
+        """The size of the images and how photos are fitted to it."""
+        try:
+            described = self.metadata["input"]
+            size = (int(described["height"]), int(described["width"]))
+            return InputSpec(size, Resize(described["resize"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged(_METADATA, f"input: {error}") from None
+
+    @property
+    def keras_file(self) -> Path:
+        """The classifier for Keras."""
+        return self.path / _KERAS
+
+    @property
+    def litert_files(self) -> list[Path]:
+        """The LiteRT files to run one after another, the last giving probabilities."""
+        whole = self.path / _LITERT
+        return [whole] if whole.is_file() else [self.path / _TRUNK, self.path / _HEAD]
+
+    @property
+    def trunk_file(self) -> Path:
+        """The LiteRT file from image to features."""
+        return self.path / _TRUNK
+
+    @property
+    def head_file(self) -> Path:
+        """The LiteRT file from features to probabilities."""
+        return self.path / _HEAD
+
+    @property
+    def whole_litert_file(self) -> Path:
+        """The LiteRT file from image to probabilities, where the network is not split."""
+        return self.path / _LITERT
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe."""
+        return self.path / _RECIPE
+
+    def read_table(self, name: str) -> list[dict[str, str]]:
+        """The rows of ``history``, ``splits``, ``rejected`` or ``predictions``."""
+        try:
+            with (self.path / _TABLES[name]).open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise self._damaged(_TABLES[name], str(error)) from None
+
+    def write_labels(self, class_names: Iterable[str]) -> None:
+        """Write the class names."""
+        write_labels(self.path / _LABELS, class_names)
+
+    def write_recipe(self, yaml_text: str) -> None:
+        """Write the recipe."""
+        self.recipe_file.write_text(yaml_text, encoding="utf-8")
+
+    def write_table(
+        self, name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write one of the tables that :meth:`read_table` reads."""
+        write_csv(self.path / _TABLES[name], columns, rows)
+
+    def write_metadata(self, described: Mapping[str, Any]) -> None:
+        """Write the metadata, last, with the sizes and checksums of the model files."""
+        files = {
+            name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
+            for name in _MODELS
+            if (file := self.path / name).is_file()
+        }
+        content = {"format_version": FORMAT_VERSION, **described, "files": files}
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (self.path / _METADATA).write_text(text, encoding="utf-8")
+
+    def check_checksums(self) -> None:
+        """Read every model file and compare it with the recorded checksum.
+
+        Raises:
+            BundleError: a file is not what was written.
+        """
+        for name, recorded in self.metadata.get("files", {}).items():
+            if sha256_of_file(self.path / name) != recorded["sha256"]:
+                raise self._damaged(name, "its checksum differs from the recorded one")
+
+    def load_keras(self) -> Any:
+        """Load ``model.keras``, without compiling it.
+
+        Raises:
+            BundleError: the file is damaged.
+        """
+        from .frameworks import keras
+
+        self.check_checksums()
+        try:
+            return keras().saving.load_model(self.keras_file, compile=False)
+        except Exception as error:  # Zip, HDF5 and JSON each have their own.
+            raise self._damaged(_KERAS, " ".join(str(error).split())[:160]) from error
+
+    def _check_sizes(self) -> None:
+        for name, recorded in self.metadata.get("files", {}).items():
+            file = self.path / name
+            if not file.is_file():
+                raise self._damaged(name, "it is missing")
+            if file.stat().st_size != recorded["bytes"]:
+                raise self._damaged(
+                    name, f"{file.stat().st_size} bytes instead of {recorded['bytes']}"
+                )
+
+    def _damaged(self, name: str, reason: str) -> BundleError:
+        return BundleError(
+            f"Expected an intact bundle. Received: {self.path}, whose {name} is damaged ({reason})."
+            " Copy it again, or repeat the run with: "
+            f"cnntransfer finetune --config {self.recipe_file}"
+        )
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as a CSV file with a header."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_labels(path: Path, class_names: Iterable[str]) -> None:
+    """Write class names, one per line."""
+    path.write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")

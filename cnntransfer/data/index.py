@@ -1,0 +1,217 @@
+"""Which image files there are, what they are labelled, and which subset the user put them in.
+
+Three layouts are understood; nothing is ever written into them:
+
+- a folder with one sub-folder per class;
+- a folder with ``train/`` and optionally ``val|valid|validation/`` and ``test/``, each with one
+  sub-folder per class;
+- a manifest: a CSV or TSV file with the columns ``file,label`` and optionally ``subset``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import DataError, nearest
+
+#: What users call the subsets -> what they are called here.
+SUBSET_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+MANIFEST_SUFFIXES = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image file as found: not yet read."""
+
+    path: Path
+    label: str
+    subset: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found under ``source``, before any file is read.
+
+    Attributes:
+        source: The folder or manifest that was given.
+        entries: The image files, sorted by path within the order of the layout.
+        ignored: How many visible files are no images by their name, or lie outside the class
+            folders.
+        empty_classes: Class folders without any image.
+    """
+
+    source: Path
+    entries: tuple[Entry, ...]
+    ignored: int = 0
+    empty_classes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(sorted({e.label for e in self.entries})))
+
+    @property
+    def root(self) -> Path:
+        """The folder that file names are given relative to."""
+        return self.source if self.source.is_dir() else self.source.parent
+
+
+def list_images(source: Path) -> Listing:
+    """List the labelled images of a folder or manifest.
+
+    Raises:
+        DataError: nothing is there, or it has none of the three layouts.
+    """
+    if source.is_dir():
+        listing = _list_folder(source)
+    elif source.is_file() and source.suffix.lower() in MANIFEST_SUFFIXES:
+        listing = _list_manifest(source)
+    elif source.exists():
+        raise DataError(
+            f"Expected a folder with one sub-folder per class, or a .csv or .tsv manifest. "
+            f"Received: {source}, a file. To classify one image: cnntransfer predict {source}"
+        )
+    else:
+        raise DataError(
+            "Expected a folder with one sub-folder per class, or a manifest. "
+            f"Received: {source}, which does not exist.{_sibling(source)}"
+        )
+    if not listing.entries:
+        raise DataError(_why_empty(source, listing))
+    return listing
+
+
+def image_files(folder: Path) -> Iterator[Path]:
+    """All files below a folder that are images by their name, sorted, hidden ones left out."""
+    return (path for path in visible_files(folder) if is_image_name(path))
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, sorted, without hidden files and folders; links are followed.
+
+    A link that leads back to a folder above it is not entered twice.
+    """
+    seen: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        yield from (Path(parent, name) for name in sorted(files) if not _is_hidden(name))
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file's name says that it is an image (its content may say otherwise)."""
+    from .images import IMAGE_SUFFIXES
+
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "__MACOSX")) or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_hidden(p.name))
+    except PermissionError:
+        raise DataError(
+            f"Expected a readable folder. Received: {folder} (permission denied)."
+        ) from None
+
+
+def _list_folder(source: Path) -> Listing:
+    folders = _folders(source)
+    subsets = {folder: SUBSET_NAMES.get(folder.name.lower()) for folder in folders}
+    if "train" in subsets.values() and any(
+        _folders(folder) for folder, subset in subsets.items() if subset == "train"
+    ):
+        groups = [(subset, _folders(folder)) for folder, subset in subsets.items() if subset]
+    else:
+        groups = [(None, folders)]
+    entries: list[Entry] = []
+    empty: list[str] = []
+    visible = sum(1 for _ in visible_files(source))
+    for subset, classes in groups:
+        for folder in classes:
+            images = [Entry(path, folder.name, subset) for path in image_files(folder)]
+            entries += images
+            if not images:
+                empty.append(folder.name)
+    return Listing(source, tuple(entries), visible - len(entries), tuple(empty))
+
+
+def _list_manifest(source: Path) -> Listing:
+    delimiter = MANIFEST_SUFFIXES[source.suffix.lower()]
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file, delimiter=delimiter))
+    except (UnicodeDecodeError, csv.Error, PermissionError) as error:
+        raise DataError(
+            f"{source}: expected a readable UTF-8 text file. Received: {error}."
+        ) from None
+    header = [name.strip().lower() for name in rows[0]] if rows else []
+    if not {"file", "label"} <= set(header):
+        raise DataError(
+            f"{source}: expected a first line 'file,label' or 'file,label,subset'. "
+            f"Received: {delimiter.join(rows[0]) if rows else 'an empty file'!r}."
+        )
+    entries = []
+    for number, row in enumerate(rows[1:], start=2):
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+        if not any(cells.values()):
+            continue
+        where = f"{source}, line {number}"
+        for column in ("file", "label"):
+            if not cells.get(column):
+                raise DataError(f"{where}: expected a {column}. Received: an empty cell.")
+        entries.append(Entry(source.parent / cells["file"], cells["label"], _subset(cells, where)))
+    return Listing(source, tuple(entries))
+
+
+def _subset(cells: dict[str, str], where: str) -> str | None:
+    name = cells.get("subset", "")
+    if not name:
+        return None
+    if name.lower() not in SUBSET_NAMES:
+        raise DataError(
+            f"{where}: expected a subset out of train, val, test. "
+            f"Received: {name!r}.{nearest(name, SUBSET_NAMES)}"
+        )
+    return SUBSET_NAMES[name.lower()]
+
+
+def _sibling(source: Path) -> str:
+    parent = source.parent
+    return nearest(source.name, [p.name for p in parent.iterdir()]) if parent.is_dir() else ""
+
+
+def _why_empty(source: Path, listing: Listing) -> str:
+    expected = "Expected a folder with one sub-folder of images per class"
+    if not source.is_dir():
+        return f"{source}: expected at least one line after the header. Received: none."
+    loose = sum(1 for p in source.iterdir() if p.is_file() and is_image_name(p))
+    if loose:
+        return (
+            f"{expected}, such as {source}/cats/1.jpg. Received: {source}, with {loose} "
+            "images directly in it and none in sub-folders. Move them into a folder per class."
+        )
+    if listing.empty_classes:
+        names = ", ".join(listing.empty_classes[:5])
+        return (
+            f"{expected}. Received: {source}, with no image in its sub-folders ({names}); "
+            f"{listing.ignored} other files."
+        )
+    return f"{expected}. Received: {source}, which holds no image."

@@ -1,0 +1,89 @@
+"""Running a bundle's LiteRT files: from a uint8 image to probabilities, on several threads."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError
+from ..frameworks import litert_interpreter, quiet
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one image gave: the output of every file of the chain, float32 vectors."""
+
+    of_files: tuple[NDArray[np.float32], ...]
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """Output of the first file, shape (d,)."""
+        return self.of_files[0]
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Output of the last file, shape (classes,)."""
+        return self.of_files[-1]
+
+
+class LiteRTEngine:
+    """A chain of LiteRT files (trunk, head), each run on the output of the one before.
+
+    Images are run one at a time, so that a result never depends on its neighbours; speed comes
+    from ``workers`` chains side by side, which :meth:`run` hands out to the calling threads.
+
+    Args:
+        files: LiteRT files, each with one input and one output and a batch dimension of 1.
+        workers: How many calls of :meth:`run` may go on at the same time.
+        threads: Processor threads inside each call.
+
+    Raises:
+        BundleError: a file is damaged.
+    """
+
+    def __init__(self, files: Sequence[Path], workers: int = 1, threads: int = 1) -> None:
+        self._chains: queue.SimpleQueue[list[_Step]] = queue.SimpleQueue()
+        interpreter = litert_interpreter()
+        with quiet():
+            for _ in range(workers):
+                self._chains.put([_Step(interpreter, file, threads) for file in files])
+
+    def run(self, array: NDArray[Any]) -> Outputs:
+        """Run one image, uint8 (height, width, 3), or one vector of features, float32 (d,)."""
+        chain = self._chains.get()
+        try:
+            outputs = []
+            for step in chain:
+                array = step.run(array)
+                outputs.append(array)
+            return Outputs(tuple(outputs))
+        finally:
+            self._chains.put(chain)
+
+
+class _Step:
+    """One interpreter of one file."""
+
+    def __init__(self, interpreter: Any, file: Path, threads: int) -> None:
+        try:
+            self._interpreter = interpreter(model_path=str(file), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise BundleError(
+                f"Expected a LiteRT model. Received: {file}, which cannot be loaded ({reason})."
+            ) from None
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+
+    def run(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, array[np.newaxis].astype(np.float32))
+        self._interpreter.invoke()
+        output: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
+        return output

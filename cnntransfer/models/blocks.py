@@ -1,0 +1,97 @@
+"""Where the headless backbones can be cut: the blocks of each, from the top downwards.
+
+A block is written as its name and the number of the trunk's top layers (in the order of
+Keras's ``model.layers``, without the input and without our preprocessing) that belong to it
+or to a block above it. So the number is what "unfreeze down to this block" means, and the
+lowest block's number is the number of all layers.
+
+Everything at and above a block's first layer depends on what lies below through exactly one
+tensor, so that tensor can be computed once and stored. Only NASNet cannot be cut like that:
+each of its cells reads the outputs of the two cells before it, so two tensors cross the
+boundaries below ``stack3`` and ``stack2`` and three the one below ``stack1``.
+
+The names are the ones that Keras and the papers use, in lower case and without separators:
+what Keras calls ``block_16`` or ``mixed_7a`` is ``block16`` and ``mixed7a`` here. The numbers
+were counted on the built models; ``tests/real/test_all_backbones.py`` counts them again.
+"""
+
+from __future__ import annotations
+
+Blocks = tuple[tuple[str, int], ...]
+
+
+def _blocks(names: str, *layers: int) -> Blocks:
+    return tuple(zip(names.split(), layers, strict=True))
+
+
+def _down(prefix: str, top: int, bottom: int) -> str:
+    """``_down("block", 3, 1)`` is ``"block3 block2 block1"``."""
+    return " ".join(f"{prefix}{number}" for number in range(top, bottom - 1, -1))
+
+
+_VGG = _down("block", 5, 1)
+# The last normalisation and ReLU of ResNetV2 and DenseNet belong to conv5, and DenseNet's
+# transitions (pool2 to pool4) to the dense block whose output they shrink.
+_RESNET = _down("conv", 5, 1)
+_INCEPTION_RESNET = "conv7b block8 mixed7a block17 mixed6a block35 mixed5b stem"
+_NASNET = "stack3 stack2 stack1 stem"
+_MOBILENET_V2 = f"top {_down('block', 16, 0)} stem"
+_MOBILENET_V3_SMALL = f"top {_down('block', 10, 0)} stem"
+_MOBILENET_V3_LARGE = f"top {_down('block', 14, 0)} stem"
+_EFFICIENTNET_6 = f"top {_down('block', 6, 1)} stem"
+_EFFICIENTNET_7 = f"top {_down('block', 7, 1)} stem"
+# The layer that halves the size belongs to the stage it leads into, the stem to stage0.
+_CONVNEXT = _down("stage", 3, 0)
+
+# fmt: off
+BLOCKS: dict[str, Blocks] = {
+    "vgg16":               _blocks(_VGG, 4, 8, 12, 15, 18),
+    "vgg19":               _blocks(_VGG, 5, 10, 15, 18, 21),
+    "resnet50":            _blocks(_RESNET, 32, 94, 136, 168, 174),
+    "resnet101":           _blocks(_RESNET, 32, 264, 306, 338, 344),
+    "resnet152":           _blocks(_RESNET, 32, 394, 476, 508, 514),
+    "resnet50_v2":         _blocks(_RESNET, 36, 104, 150, 185, 189),
+    "resnet101_v2":        _blocks(_RESNET, 36, 291, 337, 372, 376),
+    "resnet152_v2":        _blocks(_RESNET, 36, 434, 524, 559, 563),
+    "densenet121":         _blocks(_RESNET, 114, 286, 374, 420, 426),
+    "densenet169":         _blocks(_RESNET, 226, 454, 542, 588, 594),
+    "densenet201":         _blocks(_RESNET, 226, 566, 654, 700, 706),
+    "inception_v3":        _blocks(f"{_down('mixed', 10, 0)} stem",
+                                   31, 62, 82, 114, 146, 178, 210, 224, 247, 270, 293, 310),
+    "inception_resnet_v2": _blocks(_INCEPTION_RESNET, 3, 162, 185, 505, 519, 739, 762, 779),
+    "xception":            _blocks(_down("block", 14, 1),
+                                   6, 16, 26, 36, 46, 56, 66, 76, 86, 96, 106, 116, 125, 131),
+    "nasnet_mobile":       _blocks(_NASNET, 238, 475, 658, 768),
+    "nasnet_large":        _blocks(_NASNET, 328, 655, 928, 1038),
+    "mobilenet":           _blocks(f"{_down('block', 13, 1)} stem",
+                                   6, 13, 19, 25, 31, 37, 43, 50, 56, 63, 69, 76, 82, 85),
+    "mobilenet_v2":        _blocks(_MOBILENET_V2,
+                                   3, 11, 20, 29, 38, 47, 56, 64, 73, 82,
+                                   91, 100, 109, 118, 127, 136, 145, 150, 153),
+    "mobilenet_v3_small":  _blocks(_MOBILENET_V3_SMALL,
+                                   3, 18, 33, 48, 63, 77, 92, 107, 122, 131, 140, 152, 156),
+    "mobilenet_v3_large":  _blocks(_MOBILENET_V3_LARGE,
+                                   3, 18, 33, 48, 63, 77, 86, 95, 104,
+                                   113, 128, 143, 158, 167, 176, 182, 186),
+    "efficientnet_b0":     _blocks(_EFFICIENTNET_7, 3, 16, 75, 118, 162, 191, 220, 230, 237),
+    "efficientnet_b1":     _blocks(_EFFICIENTNET_7, 3, 31, 105, 163, 222, 266, 310, 332, 339),
+    "efficientnet_b2":     _blocks(_EFFICIENTNET_7, 3, 31, 105, 163, 222, 266, 310, 332, 339),
+    "efficientnet_b3":     _blocks(_EFFICIENTNET_7, 3, 31, 120, 193, 267, 311, 355, 377, 384),
+    "efficientnet_b4":     _blocks(_EFFICIENTNET_7, 3, 31, 150, 238, 327, 386, 445, 467, 474),
+    "efficientnet_b5":     _blocks(_EFFICIENTNET_7, 3, 46, 180, 283, 387, 461, 535, 569, 576),
+    "efficientnet_b6":     _blocks(_EFFICIENTNET_7, 3, 46, 210, 328, 447, 536, 625, 659, 666),
+    "efficientnet_b7":     _blocks(_EFFICIENTNET_7, 3, 61, 255, 403, 552, 656, 760, 806, 813),
+    "efficientnet_v2_b0":  _blocks(_EFFICIENTNET_6, 3, 121, 194, 237, 249, 261, 264, 269),
+    "efficientnet_v2_b1":  _blocks(_EFFICIENTNET_6, 3, 136, 224, 282, 301, 320, 328, 333),
+    "efficientnet_v2_b2":  _blocks(_EFFICIENTNET_6, 3, 151, 239, 297, 316, 335, 343, 348),
+    "efficientnet_v2_b3":  _blocks(_EFFICIENTNET_6, 3, 181, 284, 357, 376, 395, 403, 408),
+    "efficientnet_v2_s":   _blocks(_EFFICIENTNET_6, 3, 226, 359, 447, 473, 499, 508, 512),
+    "efficientnet_v2_m":   _blocks(_EFFICIENTNET_7, 3, 76, 344, 552, 655, 688, 721, 735, 739),
+    "efficientnet_v2_l":   _blocks(_EFFICIENTNET_7, 3, 106, 479, 762, 910, 957, 1004, 1023, 1027),
+    "convnext_tiny":       _blocks(_CONVNEXT, 23, 87, 109, 132),
+    "convnext_small":      _blocks(_CONVNEXT, 23, 213, 235, 258),
+    "convnext_base":       _blocks(_CONVNEXT, 23, 213, 235, 258),
+    "convnext_large":      _blocks(_CONVNEXT, 23, 213, 235, 258),
+    "convnext_xlarge":     _blocks(_CONVNEXT, 23, 213, 235, 258),
+}
+# fmt: on

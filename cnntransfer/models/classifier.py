@@ -1,0 +1,172 @@
+"""The model contract: pixels in, class probabilities out, as one flat Keras model.
+
+``image`` float32 (batch, height, width, 3), RGB, 0..255  ->  preprocessing of the backbone ->
+trunk -> ``features`` (batch, d)  ->  head  ->  ``probabilities`` float32 (batch, classes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from ..frameworks import keras
+from ..recipe import Head
+from .backbones import Backbone
+from .weights import WeightsFile, load_weights
+
+INPUT_NAME = "image"
+FEATURES_NAME = "features"
+OUTPUT_NAME = "probabilities"
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A backbone without its top, from pixels to pooled features.
+
+    Attributes:
+        model: Keras model, image -> features of shape (batch, d).
+        layers: The backbone's own layers from bottom to top, without input, preprocessing and
+            pooling: what ``unfreeze`` counts.
+    """
+
+    model: Any
+    layers: tuple[Any, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all weights, hexadecimal."""
+        return weights_digest(self.layers)
+
+
+def build_trunk(
+    backbone: Backbone, image_size: tuple[int, int], pooling: str, weights: WeightsFile
+) -> Trunk:
+    """Build the frozen part of a classifier and load its weights.
+
+    Args:
+        backbone: The row of the backbone table.
+        image_size: (height, width) in pixels.
+        pooling: ``avg`` or ``max`` over the last feature maps.
+        weights: What :func:`cnntransfer.models.weights.find_weights` found.
+
+    Raises:
+        UsageError: the image size is below the backbone's minimum.
+        WeightsError: the weights do not fit.
+    """
+    check_image_size(backbone, image_size)
+    k = keras()
+    if weights.path is None:
+        k.utils.set_random_seed(weights.seed)
+    image = k.Input((*image_size, 3), name=INPUT_NAME, dtype="float32")
+    base = backbone.trunk(image)
+    load_weights(base, backbone, weights)
+    pool = {"avg": k.layers.GlobalAveragePooling2D, "max": k.layers.GlobalMaxPooling2D}[pooling]
+    features = pool(name=FEATURES_NAME)(base.output)
+    model = k.Model(image, features, name=backbone.name)
+    return Trunk(model, tuple(base.layers[-backbone.layers :]))
+
+
+def check_image_size(backbone: Backbone, image_size: tuple[int, int]) -> None:
+    """Raise a :class:`UsageError` when a side is below the backbone's minimum."""
+    if min(image_size) < backbone.minimum_size:
+        raise UsageError(
+            f"--image-size: expected at least {backbone.minimum_size} pixels a side for "
+            f"{backbone.name} (default {backbone.default_size}). "
+            f"Received: {image_size[0]}x{image_size[1]}."
+        )
+
+
+def head_layers(head: Head, classes: int) -> list[Any]:
+    """Fresh layers from features to probabilities.
+
+    The first standardises the features with the training set's mean and variance
+    (:func:`standardise`). It is a batch normalisation that always infers, so that it folds
+    into the next layer when the model is converted.
+    """
+    k = keras()
+    regularizer = (lambda: k.regularizers.L2(head.l2)) if head.l2 else (lambda: None)
+    layers: list[Any] = [
+        k.layers.BatchNormalization(
+            center=False, scale=False, epsilon=1e-7, trainable=False, name="standardise"
+        )
+    ]
+    for number, width in enumerate(head.units, start=1):
+        layers.append(
+            k.layers.Dense(width, kernel_regularizer=regularizer(), name=f"hidden{number}")
+        )
+        if head.batch_normalization:
+            layers.append(k.layers.BatchNormalization(name=f"hidden{number}_bn"))
+        layers.append(
+            k.layers.Activation(head.activation, name=f"hidden{number}_{head.activation}")
+        )
+        if head.dropout:
+            layers.append(k.layers.Dropout(head.dropout, name=f"hidden{number}_dropout"))
+    if head.dropout and not head.units:
+        layers.append(k.layers.Dropout(head.dropout, name="dropout"))
+    layers.append(
+        k.layers.Dense(
+            classes, activation="softmax", kernel_regularizer=regularizer(), name=OUTPUT_NAME
+        )
+    )
+    return layers
+
+
+def build_head(layers: list[Any], features: int) -> Any:
+    """A Keras model of its own, features (batch, d) -> probabilities (batch, classes)."""
+    k = keras()
+    return k.Sequential([k.Input((features,), name=FEATURES_NAME), *layers], name="head")
+
+
+def standardise(layers: list[Any], features: NDArray[np.float32]) -> None:
+    """Set the first head layer to the mean and variance of the training features.
+
+    Features that hardly vary in training are not blown up: a variance counts as at least a
+    hundredth of the average one.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    variance = features.var(axis=0, dtype=np.float64)
+    floor = max(0.01 * float(variance.mean()), 1e-7)
+    layers[0].set_weights([mean, np.maximum(variance, floor)])
+
+
+def build_classifier(trunk: Trunk, layers: list[Any]) -> Any:
+    """The whole classifier, flat: the trunk's graph with the head's layers on its features."""
+    k = keras()
+    x = trunk.model.output
+    for layer in layers:
+        x = layer(x)
+    return k.Model(trunk.model.input, x, name="classifier")
+
+
+def set_trainable(trunk: Trunk, top_layers: int, *, train_batch_normalization: bool) -> None:
+    """Freeze the trunk but for its top layers; batch normalisation infers unless told otherwise.
+
+    In Keras a frozen ``BatchNormalization`` layer runs in inference mode: its statistics are
+    used, not updated.
+    """
+    k = keras()
+    frozen = len(trunk.layers) - top_layers
+    for position, layer in enumerate(trunk.layers):
+        is_normalization = isinstance(layer, k.layers.BatchNormalization)
+        layer.trainable = position >= frozen and (train_batch_normalization or not is_normalization)
+
+
+def copy_weights(source: list[Any], target: list[Any]) -> None:
+    """Copy the weights of one list of layers into another of the same architecture."""
+    for from_layer, to_layer in zip(source, target, strict=True):
+        to_layer.set_weights(from_layer.get_weights())
+
+
+def weights_digest(layers: Sequence[Any]) -> str:
+    """SHA-256 over the weights and statistics of layers, in order; hexadecimal."""
+    digest = hashlib.sha256()
+    for layer in layers:
+        for array in layer.get_weights():
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

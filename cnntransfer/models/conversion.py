@@ -1,0 +1,61 @@
+"""Keras model -> LiteRT file, and the cache of converted trunks.
+
+Converting a backbone takes seconds and gives the same file every time, so the result is kept
+in the user's cache folder and only copied into bundles.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..frameworks import quiet
+from ..progress import SILENT, Observer
+from ..storage import atomic_file, cache_folder
+from .backbones import Backbone
+from .classifier import build_trunk
+from .weights import WeightsFile
+
+
+def convert(model: Any, target: Path) -> None:
+    """Write a Keras model as a float32 LiteRT file with a dynamic batch dimension."""
+    with quiet(), atomic_file(target) as draft:
+        # Keras insists on the suffix.
+        written = draft.with_suffix(".tflite")
+        model.export(written, format="litert", verbose=False)
+        written.replace(draft)
+
+
+def converted_trunk(
+    backbone: Backbone,
+    image_size: tuple[int, int],
+    pooling: str,
+    weights: WeightsFile,
+    observer: Observer = SILENT,
+) -> Path:
+    """The LiteRT file of a frozen trunk, converted at most once per cache folder.
+
+    Its name holds all that decides its content, so an entry never goes stale.
+    """
+    height, width = image_size
+    versions = f"tf{tensorflow_version()}-k{keras_version()}"
+    name = f"{backbone.name}-{height}x{width}-{pooling}-{weights.digest[:16]}-{versions}.tflite"
+    target = cache_folder() / "trunks" / name
+    if not target.is_file():
+        with observer.task(f"Preparing {backbone.name} for this machine (once)"):
+            convert(build_trunk(backbone, image_size, pooling, weights).model, target)
+    return target
+
+
+def tensorflow_version() -> str:
+    """The installed version, without importing TensorFlow."""
+    from importlib.metadata import version
+
+    return version("tensorflow")
+
+
+def keras_version() -> str:
+    """The installed version, without importing Keras."""
+    from importlib.metadata import version
+
+    return version("keras")

@@ -1,0 +1,110 @@
+"""Predictions of a bundle for files, folders and globs, in constant memory."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .data.images import read
+from .data.index import image_files
+from .engines.litert import LiteRTEngine
+from .errors import DataError, ImageError
+from .parallel import available_cores, ordered_map
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image, or why it says nothing.
+
+    Attributes:
+        path: The image file.
+        class_names: The model's classes.
+        probabilities: float32, shape (classes,); ``None`` for a rejected image.
+        rejected: Why the image could not be used; ``None`` otherwise.
+    """
+
+    path: Path
+    class_names: tuple[str, ...]
+    probabilities: NDArray[np.float32] | None = None
+    rejected: str | None = None
+
+    def top(self, count: int = 1) -> list[tuple[str, float]]:
+        """The most probable classes with their probabilities, best first; equal ones by place."""
+        if self.probabilities is None:
+            return []
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.class_names[i], float(self.probabilities[i])) for i in order]
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class; ``None`` for a rejected image."""
+        return self.top()[0][0] if self.probabilities is not None else None
+
+    def to_dict(self, count: int = 5) -> dict[str, Any]:
+        """Plain values: file, label, probability, top, rejected."""
+        best = self.top(count)
+        return {
+            "file": str(self.path),
+            "label": best[0][0] if best else None,
+            "probability": best[0][1] if best else None,
+            "top": [{"label": label, "probability": value} for label, value in best],
+            "rejected": self.rejected,
+        }
+
+
+def predict(bundle: Bundle, paths: Sequence[Path]) -> Iterator[Prediction]:
+    """Predict image files, in order, as fast as they can be read.
+
+    A file that is no readable image gives a rejected :class:`Prediction`; the rest goes on.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    # One image is fastest with all cores inside it, many with one core each.
+    workers = min(available_cores(), max(1, len(paths)))
+    engine = LiteRTEngine(bundle.litert_files, workers, threads=available_cores() // workers)
+    spec, names = bundle.input_spec, bundle.class_names
+
+    def one(path: Path) -> Prediction:
+        try:
+            return Prediction(path, names, engine.run(read(path, spec)).probabilities)
+        except ImageError as error:
+            return Prediction(path, names, rejected=error.reason)
+
+    return ordered_map(one, paths, workers)
+
+
+def expand(arguments: Iterable[str | Path]) -> list[Path]:
+    """The image files that files, folders (with all below them) and globs stand for.
+
+    Raises:
+        DataError: something does not exist, or a folder or glob holds no image.
+    """
+    paths: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            found = list(image_files(path))
+            if not found:
+                raise DataError(f"Expected images. Received: {path}, a folder without any.")
+        elif path.exists() or path.is_symlink():
+            found = [path]
+        elif glob.has_magic(str(argument)):
+            matches = sorted(Path(match) for match in glob.glob(str(argument), recursive=True))
+            found = [match for match in matches if match.is_file()]
+            if not found:
+                raise DataError(f"Expected images. Received: {argument}, which matches no file.")
+        else:
+            raise DataError(
+                f"Expected an image, a folder or a pattern such as 'photos/*.jpg'. "
+                f"Received: {argument}, which does not exist."
+            )
+        paths += found
+    return paths

@@ -1,0 +1,388 @@
+"""The recipe: everything that decides a run, as one frozen object.
+
+Values come from one place each, the later winning: the defaults below, a YAML file
+(``--config``), command-line options. The finished recipe is written into every bundle, and a
+bundle's ``recipe.yaml`` given to ``--config`` repeats the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError, nearest
+from .settings import Rule, numbers, reject_unknown, rules, setting
+
+FILL_MODES = ("nearest", "constant", "reflect", "wrap")
+RESIZES = ("stretch", "crop", "letterbox")
+POOLINGS = ("avg", "max")
+
+
+def _image_size(raw: Any) -> tuple[int, int]:
+    """``224``, ``"224"``, ``"240x320"`` (height x width) or ``[240, 320]``."""
+    expected = "an image size in pixels such as 224 or 240x320 (height x width)"
+    parts = raw.lower().replace("×", "x").split("x") if isinstance(raw, str) else raw
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    try:
+        sides = [int(part) for part in parts]
+    except (TypeError, ValueError):
+        raise ValueError(expected) from None
+    if len(sides) not in (1, 2) or not all(1 <= side <= 4096 for side in sides):
+        raise ValueError(expected)
+    return sides[0], sides[-1]
+
+
+def _units(raw: Any) -> tuple[int, ...]:
+    """``"256"``, ``"256,128"``, ``256``, ``[256, 128]``; ``"none"`` or ``[]`` for no layer."""
+    expected = "the widths of the hidden dense layers such as 256 or 256,128, or none"
+    if raw is None or (isinstance(raw, str) and raw.strip().lower() in ("", "none")):
+        return ()
+    parts = raw.replace(",", " ").split() if isinstance(raw, str) else raw
+    parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
+    try:
+        widths = tuple(int(part) for part in parts)
+    except (TypeError, ValueError):
+        raise ValueError(expected) from None
+    if not all(1 <= width <= 65536 for width in widths):
+        raise ValueError(expected)
+    return widths
+
+
+def _zoom(raw: Any) -> float | tuple[float, ...]:
+    """A fraction (0.2 is [0.8, 1.2]) or a range, as ``ImageDataGenerator`` takes it."""
+    expected = "a zoom fraction from 0 to 0.9 such as 0.2, or a range such as 0.8,1.2"
+    if isinstance(raw, str) and "," not in raw and " " not in raw.strip():
+        raw = Rule(float).parse("zoom_range", raw)
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        if not 0 <= raw <= 0.9:
+            raise ValueError(expected)
+        return float(raw)
+    return numbers(expected, 0.1, 10, size=2)(raw)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training images, in ``ImageDataGenerator``'s own words and units.
+
+    Left out of the generator's vocabulary: what is fitted to the data (``featurewise_*``,
+    ``zca_whitening``), what the model does itself (``rescale``, ``preprocessing_function``,
+    ``samplewise_*``) and what the data set decides (``validation_split``).
+    """
+
+    rotation_range: float = setting(
+        0.0, float, "Rotate by up to this many degrees.", minimum=0, maximum=180
+    )
+    width_shift_range: float = setting(
+        0.0, float, "Shift sideways by up to this fraction of the width.", minimum=0, maximum=0.9
+    )
+    height_shift_range: float = setting(
+        0.0, float, "Shift up or down by up to this fraction of the height.", minimum=0, maximum=0.9
+    )
+    brightness_range: tuple[float, float] | None = setting(
+        None,
+        numbers("a brightness range such as 0.8,1.2", 0, 10, size=2),
+        "Multiply the brightness by a factor in this range.",
+        optional=True,
+        metavar="LOW,HIGH",
+    )
+    shear_range: float = setting(
+        0.0, float, "Shear by up to this many degrees.", minimum=0, maximum=90
+    )
+    zoom_range: float | tuple[float, float] = setting(
+        0.0, _zoom, "Zoom by up to this fraction (0.2), or in a range (0.8,1.2).", metavar="ZOOM"
+    )
+    channel_shift_range: float = setting(
+        0.0, float, "Add up to this much to each pixel (0..255).", minimum=0, maximum=255
+    )
+    fill_mode: str = setting(
+        "nearest", str, "What fills the corners that come into view.", choices=FILL_MODES
+    )
+    cval: float = setting(
+        0.0, float, "Pixel value for --fill-mode constant.", minimum=0, maximum=255
+    )
+    horizontal_flip: bool = setting(False, bool, "Mirror half of the images left to right.")
+    vertical_flip: bool = setting(False, bool, "Mirror half of the images top to bottom.")
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether no image is ever changed."""
+        neutral = dataclasses.replace(Augmentation(), fill_mode=self.fill_mode, cval=self.cval)
+        return self == neutral
+
+
+AUGMENTATION_PRESETS = {
+    "none": Augmentation(),
+    "light": Augmentation(
+        rotation_range=10.0,
+        width_shift_range=0.05,
+        height_shift_range=0.05,
+        zoom_range=0.1,
+        horizontal_flip=True,
+    ),
+    "strong": Augmentation(
+        rotation_range=25.0,
+        width_shift_range=0.15,
+        height_shift_range=0.15,
+        brightness_range=(0.7, 1.3),
+        shear_range=10.0,
+        zoom_range=0.25,
+        channel_shift_range=20.0,
+        fill_mode="reflect",
+        horizontal_flip=True,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """The new layers on top of the backbone: standardisation, hidden dense layers, softmax."""
+
+    units: tuple[int, ...] = setting(
+        (), _units, "Widths of hidden dense layers (256,128), or none.", metavar="N[,N...]"
+    )
+    activation: str = setting(
+        "relu", str, "Activation of the hidden layers.", choices=("relu", "gelu", "silu", "tanh")
+    )
+    batch_normalization: bool = setting(
+        False, bool, "Batch normalisation after each hidden dense layer."
+    )
+    dropout: float = setting(
+        0.3, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
+    )
+    l2: float = setting(0.0, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of training. ``unfreeze`` says how much of the backbone trains with the head."""
+
+    name: str = setting("head", str, "The stage's name in history.csv.")
+    unfreeze: str = setting(
+        "none",
+        str,
+        "How much of the backbone trains too: none, all, a block (block5) or "
+        "a number of top layers (20).",
+        metavar="BLOCK|N|all|none",
+    )
+    learning_rate: float = setting(
+        1e-3, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
+    )
+    epochs: int = setting(
+        100, int, "Most passes over the training images.", minimum=1, maximum=100_000
+    )
+    patience: int = setting(
+        10,
+        int,
+        "Stop after this many epochs without a lower validation loss.",
+        minimum=1,
+        maximum=100_000,
+    )
+    train_batch_normalization: bool = setting(
+        False, bool, "Let unfrozen batch normalisation layers train instead of infer."
+    )
+
+
+HEAD_STAGE = Stage()
+FINETUNE_STAGE = Stage(name="finetune", unfreeze="none", learning_rate=5e-5, epochs=15, patience=4)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run. See ``docs/recipe.md`` for the YAML form."""
+
+    data: str | None = setting(
+        None, str, "Folder or manifest of the images.", optional=True, metavar="DATA"
+    )
+    backbone: str = setting("mobilenet", str, "Pretrained network.", metavar="NAME")
+    weights: str = setting(
+        "auto", str, "Weights file, 'auto' to look it up, 'none' for random.", metavar="FILE|none"
+    )
+    image_size: tuple[int, int] | None = setting(
+        None,
+        _image_size,
+        "Pixels the network sees, such as 224 or 240x320 (height x width); "
+        "default: the backbone's own.",
+        optional=True,
+        metavar="SIZE",
+    )
+    resize: str = setting("stretch", str, "How a photo is fitted to that size.", choices=RESIZES)
+    pooling: str = setting("avg", str, "Pooling of the last feature maps.", choices=POOLINGS)
+    views: int = setting(
+        2,
+        int,
+        "Versions of each training image the head sees: the image itself and views - 1 "
+        "augmented ones.",
+        minimum=1,
+        maximum=1000,
+    )
+    batch_size: int = setting(32, int, "Images per step of training.", minimum=1, maximum=65536)
+    validation_split: float = setting(
+        0.2, float, "Fraction held out for validation.", minimum=0.01, maximum=0.9
+    )
+    test_split: float = setting(
+        0.0, float, "Fraction held out for the final test.", minimum=0, maximum=0.9
+    )
+    split_seed: int = setting(
+        0, int, "Chooses another split of the same photos.", minimum=0, maximum=2**32 - 1
+    )
+    seed: int = setting(
+        0, int, "Seed of initial weights, augmentation and order.", minimum=0, maximum=2**32 - 1
+    )
+    augmentation: Augmentation = field(default=AUGMENTATION_PRESETS["light"])
+    head: Head = field(default=Head())
+    stages: tuple[Stage, ...] = field(default=(HEAD_STAGE,))
+
+    def __post_init__(self) -> None:
+        if self.validation_split + self.test_split > 0.95:
+            raise UsageError(
+                "validation_split + test_split: expected a sum of at most 0.95, so that training "
+                f"images remain. Received: {self.validation_split:g} + {self.test_split:g}."
+            )
+        if not self.stages:
+            raise UsageError("stages: expected at least one stage. Received: none.")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise UsageError(f"stages: expected different names. Received: {', '.join(names)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain dicts, lists and numbers (what ``recipe.yaml`` holds)."""
+        return _plain(dataclasses.asdict(self))  # type: ignore[no-any-return]
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML text; :func:`read_recipe` reads it back to an equal recipe."""
+        import yaml
+
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
+        """A recipe from (part of) what :meth:`to_dict` gives; what is missing is the default.
+
+        Raises:
+            UsageError: an unknown key or a value out of range, named with the nearest right one.
+        """
+        return _merge(cls(), raw, where)
+
+    def override(self, values: Mapping[str, Any]) -> Recipe:
+        """A copy with dotted settings replaced, such as ``{"head.dropout": 0.5}``.
+
+        ``stages.NAME.SETTING`` changes the stage of that name; the ``finetune`` stage is added
+        when it is not there yet.
+        """
+        nested: dict[str, Any] = {}
+        stages = {stage.name: stage for stage in self.stages}
+        for dotted, value in values.items():
+            section, _, key = dotted.rpartition(".")
+            if section.startswith("stages."):
+                name = section.removeprefix("stages.")
+                base = stages.get(name, FINETUNE_STAGE if name == "finetune" else Stage(name=name))
+                stages[name] = _merge(base, {key: value}, section)
+            elif section:
+                nested.setdefault(section, {})[key] = value
+            else:
+                nested[key] = value
+        changed = _merge(self, nested, "options")
+        return dataclasses.replace(changed, stages=tuple(stages.values()))
+
+
+def augmentation(raw: object, where: str = "augmentation") -> Augmentation:
+    """An augmentation from a preset's name, or from a mapping with an optional ``preset`` key."""
+    if isinstance(raw, str):
+        raw = {"preset": raw}
+    if not isinstance(raw, Mapping):
+        raise UsageError(
+            f"{where}: expected a preset ({', '.join(AUGMENTATION_PRESETS)}) or a mapping. "
+            f"Received: {raw!r}."
+        )
+    settings = dict(raw)
+    preset = settings.pop("preset", "none")
+    if preset not in AUGMENTATION_PRESETS:
+        raise UsageError(
+            f"{where}: expected one of: {', '.join(AUGMENTATION_PRESETS)}. "
+            f"Received: {preset!r}.{nearest(preset, AUGMENTATION_PRESETS)}"
+        )
+    return _merge(AUGMENTATION_PRESETS[preset], settings, where)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a YAML recipe, complete or partial.
+
+    Raises:
+        UsageError: the file is missing, is no YAML mapping, or holds a wrong key or value.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--config: expected a YAML file. Received: {path}, not there.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: expected a readable YAML file. Received: {reason}") from None
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, Mapping):
+        raise UsageError(
+            f"{path}: expected a YAML mapping such as 'backbone: resnet50'. Received: {raw!r}."
+        )
+    return Recipe.from_dict(raw, where=str(path))
+
+
+def _merge(base: Any, raw: Mapping[str, Any], where: str) -> Any:
+    """A copy of a settings dataclass with the raw values checked and put in."""
+    fields = {f.name for f in dataclasses.fields(base)}
+    reject_unknown(where, raw, [f.name for f in dataclasses.fields(base)])
+    checks = rules(type(base))
+    values = {}
+    for key in fields & set(raw):
+        name = f"{where}: {key}"
+        if key in checks:
+            values[key] = checks[key].parse(name, raw[key])
+        else:
+            values[key] = _SECTIONS[key](getattr(base, key), raw[key], name)
+    return dataclasses.replace(base, **values)
+
+
+def _merge_section(base: Any, raw: object, where: str) -> Any:
+    if dataclasses.is_dataclass(raw):
+        return raw
+    if not isinstance(raw, Mapping):
+        raise UsageError(f"{where}: expected a mapping of settings. Received: {raw!r}.")
+    return _merge(base, raw, where)
+
+
+def _merge_augmentation(base: Augmentation, raw: object, where: str) -> Augmentation:
+    if isinstance(raw, Augmentation):
+        return raw
+    if isinstance(raw, Mapping) and "preset" not in raw:
+        return _merge(base, raw, where)  # type: ignore[no-any-return]
+    return augmentation(raw, where)
+
+
+def _merge_stages(base: tuple[Stage, ...], raw: object, where: str) -> tuple[Stage, ...]:
+    if not isinstance(raw, (list, tuple)):
+        raise UsageError(f"{where}: expected a list of stages. Received: {raw!r}.")
+    return tuple(
+        _merge_section(
+            FINETUNE_STAGE
+            if isinstance(item, Mapping) and item.get("name") == "finetune"
+            else HEAD_STAGE,
+            item,
+            f"{where}[{number}]",
+        )
+        for number, item in enumerate(raw)
+    )
+
+
+_SECTIONS = {"augmentation": _merge_augmentation, "head": _merge_section, "stages": _merge_stages}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

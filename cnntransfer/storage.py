@@ -1,0 +1,122 @@
+"""Files and folders that are either complete or absent, and where the user's cache lives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+CACHE_VARIABLE = "CNNTRANSFER_CACHE"
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: ``$CNNTRANSFER_CACHE`` or the platform's own."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("cnntransfer", appauthor=False))
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that takes its name when the block succeeds.
+
+    Whatever stops the block (an error, Ctrl-C, a kill) leaves ``target`` as it was.
+
+    Raises:
+        OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
+    """
+    with _writing(target):
+        check_target(target, overwrite=overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        draft.chmod(0o777 & ~_umask())
+        try:
+            yield draft
+            if target.is_dir() and not target.is_symlink():
+                # Two renames: the old folder is gone only once the new one is complete.
+                retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+                target.replace(retired)
+                draft.replace(target)
+                shutil.rmtree(retired, ignore_errors=True)
+            else:
+                draft.replace(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a path beside ``target``; the file written there takes its name on success.
+
+    Raises:
+        OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
+    """
+    with _writing(target):
+        check_target(target, overwrite=overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            draft = folder / target.name
+            yield draft
+            draft.replace(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Fail early, before long work, when a result could not be put at ``target``.
+
+    Raises:
+        OutputError: it exists and may not be overwritten, or its folder cannot be written.
+    """
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(
+            f"{target} exists already and is not overwritten silently. "
+            "Choose another --output, or allow it with --overwrite."
+        )
+    folder = target.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"Expected a folder to write {target} into. Received: {folder}, a file.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"Expected a folder that can be written. Received: {folder} (no permission). "
+            "Choose another place with --output."
+        )
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(target.parent)):
+            raise  # A file that is read inside the block, not the one that is written.
+        raise OutputError(
+            f"Cannot write {target}: {error.strerror or error}. "
+            "Choose another place with --output, or make room there."
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

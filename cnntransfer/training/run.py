@@ -1,0 +1,350 @@
+"""A run: a recipe goes in, a bundle comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..bundle import Bundle
+from ..data.augment import Augmenter
+from ..data.dataset import Dataset, Pixels, read_dataset
+from ..data.images import InputSpec, Resize
+from ..data.index import Listing, list_images
+from ..data.split import split
+from ..engines.litert import LiteRTEngine
+from ..errors import TrainingError, UsageError
+from ..evaluate import Evaluation, figures
+from ..frameworks import keras
+from ..models.backbones import Backbone, get_backbone
+from ..models.classifier import build_trunk, check_image_size
+from ..models.conversion import convert, converted_trunk
+from ..models.weights import WeightsFile, find_weights
+from ..progress import SILENT, Observer
+from ..recipe import Recipe
+from ..storage import atomic_folder, check_target
+from .features import compute_features, views_of
+from .stages import HISTORY_COLUMNS, Trained, TrainingData, check_stages, train
+
+#: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
+PARITY_TOLERANCE = 1e-4
+_PARITY_IMAGES = 16
+
+
+@dataclass
+class Clock:
+    """Where the time of a run went, in seconds by step."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to a step."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(
+            self.seconds.get(name, 0.0) + time.perf_counter() - started, 3
+        )
+
+
+def run(
+    recipe: Recipe, output: Path, *, overwrite: bool = False, observer: Observer = SILENT
+) -> Bundle:
+    """Train a classifier and write its bundle.
+
+    Args:
+        recipe: What to do; ``recipe.data`` names the images.
+        output: The bundle's folder.
+        overwrite: Whether an existing folder may be replaced.
+        observer: Hears of progress.
+
+    Raises:
+        CnnTransferError: one of its kinds; nothing is left at ``output`` then.
+    """
+    backbone, recipe = resolve(recipe)
+    check_target(output, overwrite=overwrite)
+    clock = Clock()
+    weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
+    spec = _input_spec(recipe)
+    with clock.step("read images"):
+        listing = list_images(Path(str(recipe.data)))
+        dataset, pixels = read_dataset(listing, spec, observer)
+        dataset = split(
+            dataset, recipe.validation_split, recipe.test_split, recipe.split_seed
+        )
+    recipe = _fit_batch_size(recipe, dataset, observer)
+    _tell(listing, dataset, observer)
+
+    with clock.step("prepare the backbone"):
+        trunk_file = converted_trunk(
+            backbone, spec.image_size, recipe.pooling, weights, observer
+        )
+    with clock.step("compute features"):
+        augmenter = Augmenter(recipe.augmentation, recipe.seed)
+        views = 1 if recipe.augmentation.is_identity else recipe.views
+        features = compute_features(
+            trunk_file, dataset, pixels, views_of(dataset, views), augmenter, observer
+        )
+    with clock.step("train"):
+        trunk = build_trunk(backbone, spec.image_size, recipe.pooling, weights)
+        data = TrainingData(dataset, pixels, features, augmenter)
+        trained = train(recipe, backbone, trunk, data, observer)
+
+    with atomic_folder(output, overwrite=overwrite) as draft:
+        bundle = Bundle(draft)
+        with clock.step("write the bundle"):
+            trained.classifier.save(bundle.keras_file)
+            convert(trained.head, bundle.head_file)
+            if trained.trunk_changed:
+                with observer.task("Converting the fine-tuned backbone"):
+                    convert(trunk.model, bundle.trunk_file)
+            else:
+                bundle.trunk_file.write_bytes(trunk_file.read_bytes())
+        with clock.step("evaluate"):
+            held_out = dataset.subset("val", "test")
+            if trained.trunk_changed:
+                pairs = [(position, 0) for position in held_out]
+                features = compute_features(
+                    bundle.trunk_file, dataset, pixels, pairs, augmenter, observer
+                )
+            head = LiteRTEngine([bundle.head_file])
+            rows = [head.run(vector).probabilities for vector in features.of(held_out)]
+            probabilities = np.stack(rows)
+            parity = _check_parity(trained, bundle, pixels, held_out, probabilities)
+        metrics = _judge(dataset, held_out, probabilities)
+        bundle.write_labels(dataset.class_names)
+        bundle.write_recipe(recipe.to_yaml())
+        _write_tables(bundle, dataset, trained, held_out, probabilities)
+        described = _metadata(recipe, backbone, weights, dataset, metrics, parity, clock)
+        bundle.write_metadata(described)
+    return Bundle.open(output)
+
+
+def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
+    """Check what only the backbone can tell, and fill in what it decides.
+
+    Raises:
+        UsageError: no data, an unknown backbone or block, or too small an image size.
+    """
+    if recipe.data is None:
+        raise UsageError(
+            "Expected a folder with one sub-folder of images per class. Received: none. "
+            "Try: cnntransfer finetune photos/"
+        )
+    backbone = get_backbone(recipe.backbone)
+    size = recipe.image_size or (backbone.default_size, backbone.default_size)
+    check_image_size(backbone, size)
+    check_stages(recipe, backbone)
+    resolved = dataclasses.replace(
+        recipe,
+        backbone=backbone.name,
+        image_size=size,
+        data=str(Path(recipe.data).expanduser().absolute()),
+    )
+    return backbone, resolved
+
+
+def _input_spec(recipe: Recipe) -> InputSpec:
+    if recipe.image_size is None:
+        raise UsageError("image_size: expected a size. Received: none.")
+    return InputSpec(recipe.image_size, Resize(recipe.resize))
+
+
+def _fit_batch_size(recipe: Recipe, dataset: Dataset, observer: Observer) -> Recipe:
+    training = len(dataset.subset("train"))
+    if training >= recipe.batch_size:
+        return recipe
+    observer.note(
+        f"Expected at least batch_size = {recipe.batch_size} training images. Received: "
+        f"{training}. All {training} make one batch."
+    )
+    return dataclasses.replace(recipe, batch_size=training)
+
+
+def _tell(listing: Listing, dataset: Dataset, observer: Observer) -> None:
+    """What the user should know about the data before training."""
+    counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
+    observer.note(
+        f"{len(dataset)} images of {len(dataset.class_names)} classes: "
+        + ", ".join(f"{counts[name]} {name}" for name in ("train", "val", "test") if name in counts)
+    )
+    if dataset.rejected:
+        first = dataset.rejected[0]
+        observer.note(
+            f"{len(dataset.rejected)} unreadable images left out (see rejected.csv), such as "
+            f"{dataset.name_of(first.path)}: {first.reason}"
+        )
+    if listing.ignored:
+        observer.note(f"{listing.ignored} other files ignored (no images, or in no class folder)")
+    if listing.empty_classes:
+        observer.note(f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}")
+    sides: dict[str, set[str | None]] = {}
+    labels: dict[str, set[str]] = {}
+    for sample in dataset.samples:
+        sides.setdefault(sample.digest, set()).add(sample.subset)
+        labels.setdefault(sample.digest, set()).add(sample.label)
+    if straddling := sum(len(subsets) > 1 for subsets in sides.values()):
+        observer.note(
+            f"{straddling} images lie byte-identical in more than one of your subsets; "
+            "the held-out figures flatter the model"
+        )
+    if contradicting := sum(len(names) > 1 for names in labels.values()):
+        observer.note(f"{contradicting} images lie byte-identical in more than one class")
+
+
+def _check_parity(
+    trained: Trained,
+    bundle: Bundle,
+    pixels: Pixels,
+    held_out: list[int],
+    probabilities: NDArray[np.float32],
+) -> Mapping[str, Any]:
+    """Compare model.keras with the LiteRT files on held-out images.
+
+    Raises:
+        TrainingError: they differ by more than rounding.
+    """
+    chosen = held_out[:_PARITY_IMAGES]
+    images = np.stack([pixels[position] for position in chosen]).astype(np.float32)
+    by_keras = trained.classifier.predict(images, verbose=0)
+    difference = float(np.abs(by_keras - probabilities[: len(chosen)]).max())
+    if not difference <= PARITY_TOLERANCE:
+        raise TrainingError(
+            f"Expected the LiteRT files to compute what {bundle.keras_file.name} computes, to "
+            f"{PARITY_TOLERANCE:g}. Received: a difference of {difference:.2g}. This is a bug; "
+            "please report it with the recipe."
+        )
+    return {
+        "largest_difference": difference,
+        "tolerance": PARITY_TOLERANCE,
+        "images": len(chosen),
+    }
+
+
+def _judge(
+    dataset: Dataset, held_out: list[int], probabilities: NDArray[np.float32]
+) -> dict[str, Evaluation]:
+    labels = dataset.labels()[held_out]
+    subsets = np.array([dataset.samples[position].subset for position in held_out])
+    return {
+        name: figures(dataset.class_names, labels[subsets == name], probabilities[subsets == name])
+        for name in ("val", "test")
+        if name in subsets
+    }
+
+
+def _write_tables(
+    bundle: Bundle,
+    dataset: Dataset,
+    trained: Trained,
+    held_out: list[int],
+    probabilities: NDArray[np.float32],
+) -> None:
+    bundle.write_table("history", HISTORY_COLUMNS, trained.history)
+    bundle.write_table(
+        "splits",
+        ("file", "label", "subset", "digest"),
+        (
+            {
+                "file": dataset.name_of(sample.path),
+                "label": sample.label,
+                "subset": sample.subset,
+                "digest": sample.digest,
+            }
+            for sample in dataset.samples
+        ),
+    )
+    bundle.write_table(
+        "rejected",
+        ("file", "reason"),
+        ({"file": dataset.name_of(r.path), "reason": r.reason} for r in dataset.rejected),
+    )
+    samples = [dataset.samples[position] for position in held_out]
+    bundle.write_table(
+        "predictions",
+        ("file", "subset", "label", "predicted", *(f"p_{n}" for n in dataset.class_names)),
+        (
+            {
+                "file": dataset.name_of(sample.path),
+                "subset": sample.subset,
+                "label": sample.label,
+                "predicted": dataset.class_names[int(row.argmax())],
+                **{
+                    f"p_{name}": f"{value:.6g}"
+                    for name, value in zip(dataset.class_names, row, strict=True)
+                },
+            }
+            for sample, row in zip(samples, probabilities, strict=True)
+        ),
+    )
+
+
+def _metadata(
+    recipe: Recipe,
+    backbone: Backbone,
+    weights: WeightsFile,
+    dataset: Dataset,
+    metrics: Mapping[str, Evaluation],
+    parity: Mapping[str, Any],
+    clock: Clock,
+) -> dict[str, Any]:
+    return {
+        **describe(backbone, weights, _input_spec(recipe), len(dataset.class_names)),
+        "dataset": {
+            "source": recipe.data,
+            "fingerprint": dataset.fingerprint(),
+            "images": {name: dict(counts) for name, counts in dataset.counts().items()},
+            "rejected": len(dataset.rejected),
+            "ignored": dataset.ignored,
+        },
+        "metrics": {name: evaluation.to_dict() for name, evaluation in metrics.items()},
+        "parity": parity,
+        "seconds": clock.seconds,
+    }
+
+
+def describe(
+    backbone: Backbone, weights: WeightsFile, spec: InputSpec, classes: int
+) -> dict[str, Any]:
+    """The part of the metadata that every bundle has: origin, input, output, versions."""
+    height, width = spec.image_size
+    return {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "backbone": backbone.name,
+        "weights": {
+            "source": weights.source,
+            "file": weights.path.name if weights.path else None,
+            "sha256": weights.digest if weights.path else None,
+            "license": backbone.weights_license if weights.path else None,
+        },
+        "input": {
+            "name": "image",
+            "height": height,
+            "width": width,
+            "channels": 3,
+            "colour": "RGB",
+            "dtype": "float32",
+            "range": [0, 255],
+            "resize": str(spec.resize),
+        },
+        "output": {"name": "probabilities", "classes": classes, "dtype": "float32"},
+        "versions": {
+            "cnntransfer": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in _VERSIONED},
+        },
+    }
+
+
+_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
