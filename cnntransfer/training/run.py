@@ -35,7 +35,8 @@ from ..progress import SILENT, Observer
 from ..recipe import Recipe
 from ..storage import atomic_folder, check_target
 from .features import compute_features, views_of
-from .stages import HISTORY_COLUMNS, Trained, TrainingData, check_stages, train
+from .fit import HISTORY_COLUMNS
+from .stages import Trained, TrainingData, check_stages, train
 
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
 PARITY_TOLERANCE = 1e-4
@@ -53,9 +54,7 @@ class Clock:
         """Add the time that the block takes to a step."""
         started = time.perf_counter()
         yield
-        self.seconds[name] = round(
-            self.seconds.get(name, 0.0) + time.perf_counter() - started, 3
-        )
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
 
 
 def run(
@@ -80,16 +79,12 @@ def run(
     with clock.step("read images"):
         listing = list_images(Path(str(recipe.data)))
         dataset, pixels = read_dataset(listing, spec, observer)
-        dataset = split(
-            dataset, recipe.validation_split, recipe.test_split, recipe.split_seed
-        )
+        dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     recipe = _fit_batch_size(recipe, dataset, observer)
     _tell(listing, dataset, observer)
 
     with clock.step("prepare the backbone"):
-        trunk_file = converted_trunk(
-            backbone, spec.image_size, recipe.pooling, weights, observer
-        )
+        trunk_file = converted_trunk(backbone, spec.image_size, recipe.pooling, weights, observer)
     with clock.step("compute features"):
         augmenter = Augmenter(recipe.augmentation, recipe.seed)
         views = 1 if recipe.augmentation.is_identity else recipe.views

@@ -8,9 +8,7 @@ with is undone.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,21 +29,10 @@ from ..models.classifier import (
     weights_digest,
 )
 from ..progress import SILENT, Observer
-from ..recipe import Recipe, Stage
-from .batches import feature_batches, pixel_batches
+from ..recipe import Recipe
 from .features import Features
-
-#: The columns of a history row.
-HISTORY_COLUMNS = (
-    "stage",
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-)
+from .fit import fit
+from .sources import FeatureSource, PixelSource, Source
 
 
 @dataclass(frozen=True)
@@ -72,8 +59,8 @@ class Trained:
     Attributes:
         head: Keras model, features (batch, d) -> probabilities (batch, classes).
         classifier: Keras model, image -> probabilities, with the same head.
-        trunk_changed: Whether a stage trained layers of the backbone and was kept.
-        history: One mapping of :data:`HISTORY_COLUMNS` per epoch and stage.
+        trunk_changed: Whether weights of the backbone are not what they were.
+        history: One row per epoch and stage, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
     """
 
     head: Any
@@ -121,22 +108,20 @@ def train(
     classifier = build_classifier(trunk, top)
 
     history: list[Mapping[str, Any]] = []
-    trunk_changed = False
+    trunk_before = trunk.digest
     for number, stage in enumerate(recipe.stages):
         set_random_seed(recipe.seed + number)
         top_layers = backbone.cut(stage.unfreeze)
         set_trainable(trunk, top_layers, train_batch_normalization=stage.train_batch_normalization)
         copy_weights(head.layers, top)
+        training, validation = _sources(bool(top_layers), recipe, data)
         with frozen_guard(trunk):
-            rows, kept = _fit(
-                classifier if top_layers else head, stage, recipe, data, bool(top_layers), observer
-            )
-        history += rows
+            model = classifier if top_layers else head
+            history += fit(model, stage, training, validation, observer)
         if top_layers:
             copy_weights(top, head.layers)
-            trunk_changed |= kept
     copy_weights(head.layers, top)
-    return Trained(head, classifier, trunk_changed, tuple(history))
+    return Trained(head, classifier, trunk.digest != trunk_before, tuple(history))
 
 
 @contextmanager
@@ -158,88 +143,18 @@ def frozen_guard(trunk: Trunk) -> Iterator[None]:
         )
 
 
-def _fit(
-    model: Any,
-    stage: Stage,
-    recipe: Recipe,
-    data: TrainingData,
-    on_pixels: bool,
-    observer: Observer,
-) -> tuple[list[Mapping[str, Any]], bool]:
-    """Fit one model until the stop rule; returns the history and whether the stage was kept."""
-    k = keras()
-    batches = {
-        subset: pixel_batches(
-            data.pixels, data.dataset, subset, data.augmenter, recipe.batch_size, recipe.seed
-        )
-        if on_pixels
-        else feature_batches(data.features, data.dataset, subset, recipe.batch_size, recipe.seed)
-        for subset in ("train", "val")
-    }
-    model.compile(
-        optimizer=k.optimizers.Adam(stage.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=False,  # On a CPU, XLA compiles for longer than it saves.
-    )
-    before = model.get_weights()
-    loss_before = _loss(model, batches["val"])
-    stopping = k.callbacks.EarlyStopping(
-        monitor="val_loss", patience=stage.patience, restore_best_weights=True
-    )
-    with observer.task(f"Training {stage.name}", total=stage.epochs, unit="epochs") as advance:
-        listener = _listener(stage, observer, advance)
-        model.fit(
-            batches["train"],
-            epochs=stage.epochs,
-            validation_data=batches["val"],
-            callbacks=[stopping, listener],
-            verbose=0,
-        )
-    if any(not math.isfinite(row["loss"]) for row in listener.rows):
-        raise TrainingError(
-            f"Stage {stage.name!r}: expected a finite loss. Received: {listener.rows[-1]['loss']} "
-            f"in epoch {len(listener.rows)}. Lower its learning rate ({stage.learning_rate:g})."
-        )
-    kept = min(row["val_loss"] for row in listener.rows) < loss_before
-    if not kept:
-        model.set_weights(before)
-        observer.note(
-            f"Stage {stage.name!r} did not lower the validation loss ({loss_before:.4f}); "
-            "its changes were undone."
-        )
-    return listener.rows, kept
-
-
-def _loss(model: Any, batches: Any) -> float:
-    return float(model.evaluate(batches, verbose=0, return_dict=True)["loss"])
-
-
-def _listener(stage: Stage, observer: Observer, advance: Callable[[int], None]) -> Any:
-    """A Keras callback that keeps the history's rows, tells the observer and stops on NaN."""
-
-    class Listener(keras().callbacks.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.rows: list[Mapping[str, Any]] = []
-            self.started = time.perf_counter()
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.started = time.perf_counter()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            figures = {
-                "stage": stage.name,
-                "epoch": epoch + 1,
-                "learning_rate": stage.learning_rate,
-                "seconds": round(time.perf_counter() - self.started, 4),
-                **{key: float(value) for key, value in (logs or {}).items()},
-            }
-            row = {key: figures[key] for key in HISTORY_COLUMNS}
-            self.rows.append(row)
-            observer.epoch(row)
-            advance(1)
-            if not math.isfinite(row["loss"]):
-                self.model.stop_training = True
-
-    return Listener()
+def _sources(on_pixels: bool, recipe: Recipe, data: TrainingData) -> tuple[Source, Source]:
+    """What a stage learns from and what it is stopped by."""
+    sources: list[Source] = []
+    for subset, seed in (("train", recipe.seed), ("val", None)):
+        if on_pixels:
+            sources.append(
+                PixelSource(
+                    data.pixels, data.dataset, subset, data.augmenter, recipe.batch_size, seed
+                )
+            )
+        else:
+            sources.append(
+                FeatureSource(data.features, data.dataset, subset, recipe.batch_size, seed)
+            )
+    return sources[0], sources[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, features
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from cnntransfer.data import images
 from cnntransfer.data.images import InputSpec, Resize, load, read, read_bytes, resize
@@ -22,6 +25,9 @@ ORIENTATION = 0x0112
 
 
 def encode(image: Image.Image, format: str = "PNG", **options) -> bytes:
+    codec = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}.get(format)
+    if codec and not features.check(codec):
+        pytest.skip(f"this Pillow has no {format}")
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
@@ -237,6 +243,15 @@ def test_a_broken_exif_block_counts_as_none():
         assert difference(load(encode(photo(), "JPEG", quality=95, exif=exif)), photo()) <= 24
 
 
+def test_exif_that_pillow_stumbles_over_counts_as_none():
+    text = PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n 4\nthis is not hexadecimal")
+    data = encode(photo(), pnginfo=text)
+    with pytest.raises(ValueError, match="fromhex"):
+        Image.open(io.BytesIO(data)).getexif()
+    assert np.array_equal(load(data), np.asarray(photo()))
+
+
 # ---- Resizing
 
 
@@ -304,20 +319,33 @@ def test_scaled_jpeg_decoding_looks_like_full_decoding(how, monkeypatch):
     data = encode(photo(801, 603), "JPEG", quality=92)
     spec = InputSpec((64, 64), how)
     fast = read(data, spec)
-    drafts = []
-    original = Image.Image.draft
-
-    def no_draft(self, *args):
-        drafts.append(args)
-
-    from PIL.JpegImagePlugin import JpegImageFile
-
-    assert original is not JpegImageFile.draft
-    monkeypatch.setattr(JpegImageFile, "draft", no_draft)
+    monkeypatch.setattr(JpegImageFile, "draft", lambda *_: None)
     full = read(data, spec)
-    assert drafts
     assert 0 < difference(fast, full) <= 4
     assert np.abs(fast.astype(int) - full).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("how", "decoded"),
+    [
+        # Twice 50 x 50 is needed of the whole, of the middle 200 x 200, of the longer side.
+        (Resize.STRETCH, (800, 100)),
+        (Resize.CROP, (800, 100)),
+        (Resize.LETTERBOX, (200, 25)),
+    ],
+)
+def test_jpeg_decoding_is_scaled_as_far_as_the_resize_mode_allows(how, decoded, monkeypatch):
+    sizes = []
+    draft = JpegImageFile.draft
+
+    def spy(self, mode, size):
+        result = draft(self, mode, size)
+        sizes.append(self.size)
+        return result
+
+    monkeypatch.setattr(JpegImageFile, "draft", spy)
+    assert read(encode(photo(1600, 200), "JPEG"), InputSpec((50, 50), how)).shape == (50, 50, 3)
+    assert sizes == [decoded]
 
 
 # ---- Refusals, word by word
@@ -339,8 +367,16 @@ def test_permission_denied(tmp_path: Path, monkeypatch):
     def refuse(*_args):
         raise PermissionError(13, "Permission denied")
 
+    path = tmp_path / "secret.jpg"
+    path.touch()
     monkeypatch.setattr(Path, "open", refuse)
-    assert reason(tmp_path / "secret.jpg") == "cannot be read: permission denied"
+    assert reason(path) == "cannot be read: permission denied"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in this system's folders")
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert reason(tmp_path / "pipe.jpg") == "is not a regular file"
 
 
 def test_a_file_above_the_limit_is_refused_unread(tmp_path: Path, monkeypatch):

@@ -166,8 +166,8 @@ def test_every_orientation_shows_the_same_picture(kind):
     reference = read(FOLDER / folder / f"exif__{kind}_1.jpg", spec).astype(int)
     for name in names:
         turned = read(FOLDER / folder / name, spec).astype(int)
-        # The number in the middle of the picture differs; all else is the same.
-        assert np.abs(turned - reference).mean() < 1.0, name
+        # Compressed again, and with another number in the middle; all else is the same.
+        assert np.abs(turned - reference).mean() < 1.5, name
         assert np.abs(turned[:, ::-1] - reference).mean() > 20, name
         assert np.abs(turned[::-1] - reference).mean() > 20, name
 
@@ -197,8 +197,9 @@ def test_known_places_have_known_colours():
     assert cmyk[2, 2, 0] > 180
     assert cmyk[2, 2, 1:].max() < 60
     assert cmyk[95, 95].max() < 40
-    # A black page is what a bilevel TIFF with swapped polarity would be.
-    page = pixels_of("me__multipage.tif", "2_huge_bomb")
-    assert (page[:20] == 255).all()
+    # A bilevel TIFF with its polarity swapped would be a black page.
+    page = load(FOLDER / "2_huge_bomb" / "me__multipage.tif")
+    assert (page[500:600, 500:600] == 255).all()
+    assert (page == 255).mean() > 0.9
     # A JPEG whose height stands behind its pixels (DNL): all rows are there, white to the end.
     assert pixels_of("tm-jpeg__dnl-marker.jpg")[-1].min() > 240

@@ -1,0 +1,126 @@
+"""Fitting one model in one stage: epochs, early stopping, the best weights, the history."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import TrainingError
+from ..frameworks import keras, tensorflow
+from ..progress import SILENT, Observer
+from ..recipe import Stage
+from .sources import Source, Step
+
+#: The columns of a history row. Losses are mean cross-entropy in nats plus the L2 penalty.
+HISTORY_COLUMNS = (
+    "stage",
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+)
+
+
+def fit(
+    model: Any,
+    stage: Stage,
+    training: Source,
+    validation: Source,
+    observer: Observer = SILENT,
+) -> list[Mapping[str, Any]]:
+    """Fit a model with Adam until the validation loss stops falling.
+
+    The model ends with the weights of the epoch with the lowest validation loss, or with those
+    it began with when no epoch lowered it.
+
+    Args:
+        model: Keras model that ends in probabilities; its ``trainable`` flags are respected.
+        stage: Learning rate, most epochs, patience.
+        training: What to learn from.
+        validation: What to stop by.
+        observer: Hears of every epoch.
+
+    Returns:
+        One mapping of :data:`HISTORY_COLUMNS` per epoch.
+
+    Raises:
+        TrainingError: the loss became infinite or no number.
+    """
+    optimizer = keras().optimizers.Adam(stage.learning_rate)
+    optimizer.build(model.trainable_variables)
+    train_epoch = training.compile(_training_step(model, optimizer))
+    validate = validation.compile(_validation_step(model))
+
+    best_loss, _ = start_loss, _ = validate(0)
+    best_weights = model.get_weights()
+    best_epoch = 0
+    history: list[Mapping[str, Any]] = []
+    with observer.task(f"Training {stage.name}", total=stage.epochs, unit="epochs") as advance:
+        for epoch in range(stage.epochs):
+            started = time.perf_counter()
+            loss, accuracy = train_epoch(epoch)
+            val_loss, val_accuracy = validate(0)
+            figures = (stage.name, epoch + 1, loss, accuracy, val_loss, val_accuracy)
+            seconds = round(time.perf_counter() - started, 4)
+            row = dict(zip(HISTORY_COLUMNS, (*figures, stage.learning_rate, seconds), strict=True))
+            history.append(row)
+            observer.epoch(row)
+            advance(1)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"Stage {stage.name!r}: expected a finite loss. Received: {loss} in epoch "
+                    f"{epoch + 1}. Lower its learning rate ({stage.learning_rate:g})."
+                )
+            if val_loss < best_loss:
+                best_loss, best_epoch, best_weights = val_loss, epoch + 1, model.get_weights()
+            elif epoch + 1 - best_epoch >= stage.patience:
+                break
+    model.set_weights(best_weights)
+    if best_epoch == 0:
+        observer.note(
+            f"Stage {stage.name!r} did not lower the validation loss ({start_loss:.4f}); "
+            "its changes were undone."
+        )
+    return history
+
+
+def _training_step(model: Any, optimizer: Any) -> Step:
+    tf = tensorflow()
+    variables = [variable.value for variable in model.trainable_variables]
+
+    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            probabilities = model(inputs, training=True)
+            loss = tf.reduce_mean(_losses(probabilities, labels))
+            if model.losses:
+                loss += tf.add_n(model.losses)
+        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
+        size = tf.cast(tf.size(labels), tf.float32)
+        return loss * size, _right(probabilities, labels)
+
+    return step
+
+
+def _validation_step(model: Any) -> Step:
+    tf = tensorflow()
+
+    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+        probabilities = model(inputs, training=False)
+        return tf.reduce_sum(_losses(probabilities, labels)), _right(probabilities, labels)
+
+    return step
+
+
+def _losses(probabilities: Any, labels: Any) -> Any:
+    return keras().losses.sparse_categorical_crossentropy(labels, probabilities)
+
+
+def _right(probabilities: Any, labels: Any) -> Any:
+    tf = tensorflow()
+    hits = tf.equal(tf.argmax(probabilities, axis=-1), labels)
+    return tf.reduce_sum(tf.cast(hits, tf.float32))
