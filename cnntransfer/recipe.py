@@ -11,10 +11,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import UsageError, nearest
 from .settings import Rule, numbers, reject_unknown, rules, setting
+
+Settings = TypeVar("Settings")
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 RESIZES = ("stretch", "crop", "letterbox")
@@ -331,19 +333,19 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe.from_dict(raw, where=str(path))
 
 
-def _merge(base: Any, raw: Mapping[str, Any], where: str) -> Any:
+def _merge(base: Settings, raw: Mapping[str, Any], where: str) -> Settings:
     """A copy of a settings dataclass with the raw values checked and put in."""
-    fields = {f.name for f in dataclasses.fields(base)}
-    reject_unknown(where, raw, [f.name for f in dataclasses.fields(base)])
+    fields = [f.name for f in dataclasses.fields(base)]  # type: ignore[arg-type]
+    reject_unknown(where, raw, fields)
     checks = rules(type(base))
     values = {}
-    for key in fields & set(raw):
+    for key in raw:
         name = f"{where}: {key}"
         if key in checks:
             values[key] = checks[key].parse(name, raw[key])
         else:
             values[key] = _SECTIONS[key](getattr(base, key), raw[key], name)
-    return dataclasses.replace(base, **values)
+    return dataclasses.replace(base, **values)  # type: ignore[type-var]
 
 
 def _merge_section(base: Any, raw: object, where: str) -> Any:
@@ -358,7 +360,7 @@ def _merge_augmentation(base: Augmentation, raw: object, where: str) -> Augmenta
     if isinstance(raw, Augmentation):
         return raw
     if isinstance(raw, Mapping) and "preset" not in raw:
-        return _merge(base, raw, where)  # type: ignore[no-any-return]
+        return _merge(base, raw, where)
     return augmentation(raw, where)
 
 

@@ -1,0 +1,1 @@
+"""From files to labelled images: finding, decoding, splitting, augmenting."""

@@ -135,6 +135,7 @@ def _folders(folder: Path) -> list[Path]:
 def _list_folder(source: Path) -> Listing:
     folders = _folders(source)
     subsets = {folder: SUBSET_NAMES.get(folder.name.lower()) for folder in folders}
+    groups: list[tuple[str | None, list[Path]]]
     if "train" in subsets.values() and any(
         _folders(folder) for folder, subset in subsets.items() if subset == "train"
     ):

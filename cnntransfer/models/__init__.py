@@ -1,0 +1,1 @@
+"""The networks: the backbone table, pretrained weights, the classifier, its conversion."""

@@ -169,7 +169,7 @@ def _with_second_scale(model: Any) -> Any:
             x = keras.layers.Rescaling(scale, name="second_scale")(x)
         return x
 
-    return keras.models.clone_model(model, input_tensors=model.inputs, call_function=call)
+    return keras.models.clone_model(model, input_tensors=model.input, call_function=call)
 
 
 # ------------------------------------------------------------------------------ the table

@@ -22,6 +22,7 @@ from ..data.augment import Augmenter
 from ..data.dataset import Dataset, Pixels, read_dataset
 from ..data.images import InputSpec, Resize
 from ..data.index import Listing, list_images
+from ..data.show import write_views
 from ..data.split import split
 from ..engines.litert import LiteRTEngine
 from ..errors import TrainingError, UsageError
@@ -58,7 +59,12 @@ class Clock:
 
 
 def run(
-    recipe: Recipe, output: Path, *, overwrite: bool = False, observer: Observer = SILENT
+    recipe: Recipe,
+    output: Path,
+    *,
+    overwrite: bool = False,
+    show_input: Path | None = None,
+    observer: Observer = SILENT,
 ) -> Bundle:
     """Train a classifier and write its bundle.
 
@@ -66,6 +72,7 @@ def run(
         recipe: What to do; ``recipe.data`` names the images.
         output: The bundle's folder.
         overwrite: Whether an existing folder may be replaced.
+        show_input: Folder to write what the network sees to, as pictures.
         observer: Hears of progress.
 
     Raises:
@@ -73,6 +80,8 @@ def run(
     """
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite)
+    if show_input:
+        check_target(show_input, overwrite=False)
     clock = Clock()
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     spec = _input_spec(recipe)
@@ -88,6 +97,8 @@ def run(
     with clock.step("compute features"):
         augmenter = Augmenter(recipe.augmentation, recipe.seed)
         views = 1 if recipe.augmentation.is_identity else recipe.views
+        if show_input:
+            write_views(dataset, pixels, augmenter, views, show_input)
         features = compute_features(
             trunk_file, dataset, pixels, views_of(dataset, views), augmenter, observer
         )

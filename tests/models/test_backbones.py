@@ -171,6 +171,14 @@ def trunk_of(backbone, side=None):
     return backbone.trunk(keras.Input((side, side, 3), name="image"))
 
 
+def assert_close(actual, expected):
+    """Equal to 1e-4 of the largest value: maps of random networks have values of any scale."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    largest = np.abs(expected).max()
+    assert largest > 0
+    np.testing.assert_allclose(actual / largest, expected / largest, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_the_row_describes_the_trunk(name):
     backbone = BACKBONES[name]
@@ -184,7 +192,7 @@ def test_the_row_describes_the_trunk(name):
     assert trunk.layers[0].name == "image"
 
 
-@pytest.mark.parametrize("name", ["vgg16", "mobilenet"])
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2"])
 def test_the_official_file_names_are_those_keras_asks_for(name, monkeypatch):
     from keras.src.utils import file_utils
 
@@ -236,9 +244,11 @@ def test_the_layers_above_a_cut_run_on_one_tensor():
     below = keras.Model(trunk.input, first.input)
     above = keras.Model(first.input, trunk.output)
     assert len(above.layers) - 1 == backbone.cut("block9")
-    np.testing.assert_allclose(above(below(images)), trunk(images), rtol=1e-5, atol=1e-6)
+    assert_close(above(below(images)), trunk(images))
 
 
+# Keras 3.15 saves variables in a way that NumPy 2 deprecates.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_efficientnet_with_loaded_weights_computes_what_keras_computes(tmp_path, monkeypatch):
     from keras.src.utils import file_utils
 
@@ -254,6 +264,4 @@ def test_efficientnet_with_loaded_weights_computes_what_keras_computes(tmp_path,
     constructor = frameworks.keras().applications.EfficientNetB0
     theirs = constructor(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
-    expected = np.asarray(theirs([images]))
-    assert np.ptp(expected) > 0
-    np.testing.assert_allclose(ours(images), expected, rtol=1e-4, atol=1e-6)
+    assert_close(ours(images), theirs(images))

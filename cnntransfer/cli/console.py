@@ -1,0 +1,141 @@
+"""What a command shows: results on stdout; notes and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from ..progress import Observer
+
+
+class Console(Observer):
+    """An observer that writes to the terminal.
+
+    Args:
+        verbosity: -1 says only errors, 0 notes and progress bars, 1 every epoch too.
+    """
+
+    def __init__(self, verbosity: int = 0) -> None:
+        self.verbosity = verbosity
+        self._bars: Any = None
+
+    @contextmanager
+    def task(
+        self, title: str, total: int | None = None, unit: str = "images"
+    ) -> Iterator[Callable[[int], None]]:
+        """A progress bar, where stderr is a terminal."""
+        if self.verbosity < 0 or not sys.stderr.isatty():
+            yield lambda steps: None
+            return
+        with _progress_bars() as bars:
+            self._bars = bars
+            bar = bars.add_task(title, total=total, unit=unit)
+            try:
+                yield lambda steps: bars.advance(bar, steps)
+            finally:
+                self._bars = None
+
+    def note(self, message: str) -> None:
+        """One line on stderr."""
+        if self.verbosity >= 0:
+            self._to_stderr(message)
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """One line on stderr with ``-v``."""
+        if self.verbosity > 0:
+            self._to_stderr(
+                f"{row['stage']} {row['epoch']}: loss {row['loss']:.4f}, "
+                f"accuracy {row['accuracy']:.3f}, val_loss {row['val_loss']:.4f}, "
+                f"val_accuracy {row['val_accuracy']:.3f}"
+            )
+
+    def next(self, *commands: str) -> None:
+        """What to type now."""
+        for number, command in enumerate(commands):
+            self.note(f"{'Next:' if number == 0 else '  or:'} {command}")
+
+    def _to_stderr(self, message: str) -> None:
+        if self._bars is not None:
+            self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(message, err=True)
+
+
+def print_json(value: object) -> None:
+    """A result for programs, on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout; columns of numbers are aligned right."""
+    from rich import box
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, column in enumerate(columns):
+        is_number = all(isinstance(row[position], (int, float)) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    # Piped output is not cut at 80 columns.
+    width = None if sys.stdout.isatty() else 1000
+    console = RichConsole(file=sys.stdout, width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
+
+
+def percent(fraction: float) -> str:
+    """``0.9473`` -> ``94.7 %``."""
+    return f"{100 * fraction:.1f} %"
+
+
+def shell_word(value: object) -> str:
+    """A path as it must be typed in a shell."""
+    import shlex
+
+    return shlex.quote(str(value))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _progress_bars() -> Any:
+    from rich.console import Console as RichConsole
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            if task.total is None:
+                return Text(f"{task.elapsed or 0:.0f} s")
+            return Text(f"{task.speed or 0:,.0f} {task.fields['unit']}/s")
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+        console=RichConsole(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,82 @@
+"""``cnntransfer evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import ExitCode
+from .console import Console, percent, print_json, print_table, shell_word
+from .options import as_json, example, with_console
+
+#: A confusion matrix of more classes is shown as its largest confusions.
+_LARGEST_MATRIX = 12
+
+
+@click.command(
+    epilog=example(
+        "cnntransfer evaluate runs/photos-mobilenet new_photos/",
+        "cnntransfer evaluate runs/photos-mobilenet photos/ --subset test --json",
+    )
+)
+@click.argument("model", metavar="MODEL")
+@click.argument("data", metavar="DATA")
+@click.option(
+    "--subset",
+    metavar="[train|val|test]",
+    help="Which subset of DATA. [default: test, else val, else all]",
+)
+@as_json
+@with_console
+def command(model: str, data: str, subset: str | None, as_json: bool, console: Console) -> int:
+    """Measure a classifier on labelled images.
+
+    MODEL is a bundle. DATA is a folder with one sub-folder of images per class or a manifest, as
+    for finetune; its classes must be the model's. Measure on images that the model has not been
+    trained on.
+    """
+    from ..evaluate import evaluate
+    from ..pretrained import open_model
+
+    bundle = open_model(model, console)
+    result = evaluate(bundle, Path(data).expanduser(), subset, console)
+    for file, reason in result.rejected:
+        console.note(f"Rejected {file}: {reason}")
+    if as_json:
+        print_json({"model": str(model), "data": str(data), **result.to_dict()})
+        return ExitCode.PARTIAL if result.rejected else ExitCode.OK
+
+    figures = [
+        ("images", str(result.images)),
+        ("accuracy (top-1)", percent(result.accuracy)),
+        (
+            "accuracy (top-5)",
+            "-" if result.top5_accuracy is None else percent(result.top5_accuracy),
+        ),
+        ("balanced accuracy", percent(result.balanced_accuracy)),
+        ("macro F1", f"{result.macro_f1:.3f}"),
+        ("log loss", f"{result.log_loss:.3f}"),
+    ]
+    print_table(("figure", "value"), [row for row in figures if row[1] != "-"])
+    rows = [(c.label, c.precision, c.recall, c.f1, c.support) for c in result.per_class]
+    click.echo()
+    print_table(("class", "precision", "recall", "F1", "images"), [r for r in rows if r[4]])
+    click.echo()
+    names = bundle.class_names
+    if len(names) <= _LARGEST_MATRIX:
+        print_table(
+            ("true \\ predicted", *names),
+            [(name, *row) for name, row in zip(names, result.confusion, strict=True)],
+        )
+    else:
+        mistakes = [
+            (count, names[true], names[predicted])
+            for true, row in enumerate(result.confusion)
+            for predicted, count in enumerate(row)
+            if count and true != predicted
+        ]
+        mistakes.sort(key=lambda mistake: -mistake[0])
+        print_table(("images", "are", "taken for"), mistakes[:_LARGEST_MATRIX])
+    console.next(f"cnntransfer predict -m {shell_word(model)} IMAGE...")
+    return ExitCode.PARTIAL if result.rejected else ExitCode.OK

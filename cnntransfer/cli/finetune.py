@@ -1,0 +1,208 @@
+"""``cnntransfer finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import recipe as recipes
+from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
+from .console import Console, percent, print_json, shell_word
+from .options import (
+    SectionedCommand,
+    SectionedOption,
+    as_json,
+    example,
+    given_settings,
+    output_options,
+    setting_options,
+    with_console,
+)
+
+_EXAMPLES = example(
+    "cnntransfer finetune photos/",
+    "cnntransfer finetune photos/ --backbone resnet50 --augmentation strong",
+    "cnntransfer finetune photos/ --unfreeze block5 --backbone vgg16 -o runs/vgg",
+    "cnntransfer finetune --config runs/photos-mobilenet/recipe.yaml",
+)
+
+
+@click.command(cls=SectionedCommand, epilog=_EXAMPLES)
+@click.argument("data", required=False, metavar="[DATA]")
+@setting_options(
+    Recipe(),
+    "",
+    {
+        "backbone": "backbone",
+        "weights": "weights",
+        "image_size": "image-size",
+        "resize": "resize",
+        "pooling": "pooling",
+    },
+    "The network",
+)
+@setting_options(
+    Head(),
+    "head",
+    {
+        "units": "head-units",
+        "activation": "head-activation",
+        "batch_normalization": "head-batch-normalization",
+        "dropout": "dropout",
+        "l2": "l2",
+    },
+    "The head",
+)
+@setting_options(
+    HEAD_STAGE,
+    "stages.head",
+    {"epochs": "epochs", "learning_rate": "learning-rate", "patience": "patience"},
+    "Training the head",
+)
+@setting_options(Recipe(), "", {"batch_size": "batch-size", "seed": "seed"}, "Training the head")
+@setting_options(
+    FINETUNE_STAGE,
+    "stages.finetune",
+    {
+        "unfreeze": "unfreeze",
+        "epochs": "finetune-epochs",
+        "learning_rate": "finetune-learning-rate",
+        "patience": "finetune-patience",
+        "train_batch_normalization": "train-batch-normalization",
+    },
+    "Then training the top of the backbone too",
+)
+@setting_options(
+    Recipe(),
+    "",
+    {
+        "validation_split": "validation-split",
+        "test_split": "test-split",
+        "split_seed": "split-seed",
+    },
+    "Held-out images, where the data has no val/ or test/ of its own",
+)
+@click.option(
+    "--augmentation",
+    "augmentation",
+    cls=SectionedOption,
+    section="Augmentation of training images",
+    metavar="[none|light|strong]",
+    help="Preset that the options below change. [default: light]",
+)
+@setting_options(Recipe(), "", {"views": "views"}, "Augmentation of training images")
+@setting_options(
+    Augmentation(),
+    "augmentation",
+    {
+        name: name.replace("_", "-")
+        for name in (
+            "rotation_range",
+            "width_shift_range",
+            "height_shift_range",
+            "brightness_range",
+            "shear_range",
+            "zoom_range",
+            "channel_shift_range",
+            "fill_mode",
+            "cval",
+            "horizontal_flip",
+            "vertical_flip",
+        )
+    },
+    "Augmentation of training images",
+)
+@click.option("--config", metavar="FILE", help="Recipe (YAML) that the options change.")
+@output_options("The bundle's folder. [default: runs/DATA-BACKBONE]")
+@click.option(
+    "--show-input", metavar="FOLDER", help="Also write what the network sees, views included."
+)
+@as_json
+@with_console
+def command(
+    data: str | None,
+    config: str | None,
+    output: str | None,
+    overwrite: bool,
+    show_input: str | None,
+    as_json: bool,
+    console: Console,
+    augmentation: str | None,
+    **settings: Any,
+) -> None:
+    """Train a classifier on a folder of images.
+
+    DATA is a folder with one sub-folder of images per class; or a folder with train/, val/ and
+    test/ in that form; or a .csv or .tsv manifest with the columns file, label and optionally
+    subset. It is only read.
+
+    A pretrained network turns every image into features, once; a new head learns the classes
+    from them. With --unfreeze, the network's top layers are then trained too. The result is a
+    bundle: a folder with the model, its recipe and its figures.
+    """
+    recipe = _recipe(data, config, augmentation, settings)
+    # Heavy imports come after the cheap checks.
+    from ..training.run import resolve, run
+
+    _, recipe = resolve(recipe)
+    target = Path(output).expanduser() if output else _default_output(recipe)
+    bundle = run(
+        recipe,
+        target,
+        overwrite=overwrite,
+        show_input=Path(show_input).expanduser() if show_input else None,
+        observer=console,
+    )
+    if as_json:
+        print_json({"bundle": str(bundle.path), **bundle.metadata})
+    else:
+        for line in _summary(bundle.metadata, target):
+            click.echo(line)
+    model = shell_word(target)
+    console.next(
+        f"cnntransfer predict -m {model} IMAGE...",
+        f"cnntransfer export {model} --format litert",
+    )
+
+
+def _recipe(
+    data: str | None, config: str | None, augmentation: str | None, settings: dict[str, Any]
+) -> Recipe:
+    recipe = recipes.read_recipe(Path(config).expanduser()) if config else Recipe()
+    if augmentation is not None:
+        recipe = recipe.override({"augmentation": augmentation})
+    values = given_settings(settings)
+    if data is not None:
+        values["data"] = data
+    return recipe.override(values)
+
+
+def _default_output(recipe: Recipe) -> Path:
+    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
+    data = Path(str(recipe.data))
+    name = f"{data.stem if data.is_file() else data.name}-{recipe.backbone}"
+    target, number = Path("runs") / name, 1
+    while target.exists():
+        number += 1
+        target = Path("runs") / f"{name}-{number}"
+    return target
+
+
+def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
+    lines = []
+    for subset, title in (("val", "Validation"), ("test", "Test")):
+        if subset in metadata["metrics"]:
+            figures = metadata["metrics"][subset]
+            lines.append(
+                f"{title} accuracy {percent(figures['accuracy'])} on {figures['images']} images "
+                f"(balanced {percent(figures['balanced_accuracy'])})"
+            )
+    lines.append(f"Bundle   {target}")
+    seconds = metadata["seconds"]
+    lines.append(
+        f"Time     {sum(seconds.values()):.1f} s: "
+        + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+    )
+    return lines

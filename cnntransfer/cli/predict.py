@@ -1,0 +1,132 @@
+"""``cnntransfer predict``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import ExitCode, ImageError, UsageError
+from .console import Console, percent
+from .options import as_json, example, with_console
+
+if TYPE_CHECKING:
+    from ..predict import Prediction
+
+
+@click.command(
+    epilog=example(
+        "cnntransfer predict bird.jpg",
+        "cnntransfer predict -m runs/photos-mobilenet new/ 'more/*.png'",
+        "cnntransfer predict -m resnet50 --csv holiday/ > holiday.csv",
+    )
+)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="A bundle, or a pretrained network by name. [default: mobilenet]",
+)
+@click.option(
+    "--top", metavar="N", type=click.IntRange(min=1), help="Classes per image. [default: 5 or 1]"
+)
+@as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row per image.")
+@click.option("--show-input", metavar="FOLDER", help="Also write what the network sees.")
+@with_console
+def command(
+    images: tuple[str, ...],
+    model: str | None,
+    top: int | None,
+    as_json: bool,
+    as_csv: bool,
+    show_input: str | None,
+    console: Console,
+) -> int:
+    """Say what is on images.
+
+    IMAGE is a file, a folder (with all images below it) or a pattern. Without --model, MobileNet
+    answers with the 1000 classes of ImageNet.
+
+    A file that is no readable image is reported and the others go on; the exit code is then 9.
+    """
+    if as_json and as_csv:
+        raise UsageError("Expected --json or --csv. Received: both. Choose one.")
+    from ..predict import expand, predict
+    from ..pretrained import DEFAULT, open_model
+
+    paths = expand(images)
+    bundle = open_model(model or DEFAULT, console)
+    if show_input:
+        from ..data.show import write_inputs
+
+        write_inputs(paths, bundle.input_spec, Path(show_input).expanduser())
+    rejected = 0
+
+    def watched() -> Iterator[Prediction]:
+        nonlocal rejected
+        with console.task("Predicting", total=len(paths)) as advance:
+            for prediction in predict(bundle, paths):
+                advance(1)
+                if prediction.rejected is not None:
+                    rejected += 1
+                    if len(paths) == 1:
+                        raise ImageError(prediction.rejected, prediction.path)
+                    console.note(f"Rejected {prediction.path}: {prediction.rejected}")
+                yield prediction
+
+    if as_json:
+        _print_json(watched(), top or 5, model or DEFAULT)
+    elif as_csv:
+        _print_csv(watched(), top or 1)
+    else:
+        _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
+    if rejected:
+        console.note(f"{rejected} of {len(paths)} files were rejected.")
+        return ExitCode.PARTIAL
+    if model is None:
+        console.next("cnntransfer finetune FOLDER    (your own classes)")
+    return ExitCode.OK
+
+
+def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) -> None:
+    for prediction in predictions:
+        best = prediction.top(top)
+        if not best:
+            continue
+        if single or top > 1:
+            click.echo(str(prediction.path))
+            for label, probability in best:
+                click.echo(f"  {percent(probability):>7}  {label}")
+        else:
+            label, probability = best[0]
+            click.echo(f"{percent(probability):>7}  {label}\t{prediction.path}")
+
+
+def _print_csv(predictions: Iterable[Prediction], top: int) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    columns = [f"{name}{rank}" for rank in range(1, top + 1) for name in ("label", "probability")]
+    if top == 1:
+        columns = ["label", "probability"]
+    writer.writerow(["file", *columns, "rejected"])
+    for prediction in predictions:
+        best = prediction.top(top)
+        cells = [cell for label, value in best for cell in (label, f"{value:.6f}")]
+        cells += [""] * (2 * top - len(cells))
+        writer.writerow([prediction.path, *cells, prediction.rejected or ""])
+
+
+def _print_json(predictions: Iterable[Prediction], top: int, model: str) -> None:
+    """One JSON object, written as the predictions come."""
+    click.echo('{\n  "model": ' + json.dumps(model) + ',\n  "predictions": [', nl=False)
+    for number, prediction in enumerate(predictions):
+        separator = "," if number else ""
+        text = json.dumps(prediction.to_dict(top), ensure_ascii=False)
+        click.echo(f"{separator}\n    {text}", nl=False)
+    click.echo("\n  ]\n}")

@@ -1,0 +1,66 @@
+"""``--show-input``: what the network sees, as PNG files to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ImageError
+from ..storage import atomic_folder
+from .augment import Augmenter
+from .dataset import Dataset, Pixels
+from .images import InputSpec, read
+
+#: More would fill a disk without showing more.
+MOST_IMAGES = 100
+
+
+def write_inputs(paths: Sequence[Path], spec: InputSpec, folder: Path) -> None:
+    """Write the first images as a model with this input sees them.
+
+    Raises:
+        OutputError: the folder exists or cannot be written.
+    """
+
+    def pictures() -> Iterable[tuple[str, NDArray[np.uint8]]]:
+        for path in paths[:MOST_IMAGES]:
+            try:
+                yield path.stem, read(path, spec)
+            except ImageError:
+                continue  # The command itself reports it.
+
+    _write(folder, pictures())
+
+
+def write_views(
+    dataset: Dataset, pixels: Pixels, augmenter: Augmenter, views: int, folder: Path
+) -> None:
+    """Write some training images of every class in all their views.
+
+    Raises:
+        OutputError: the folder exists or cannot be written.
+    """
+    per_class = max(1, MOST_IMAGES // (views * len(dataset.class_names)))
+
+    def pictures() -> Iterable[tuple[str, NDArray[np.uint8]]]:
+        shown = dict.fromkeys(dataset.class_names, 0)
+        for position in dataset.subset("train"):
+            sample = dataset.samples[position]
+            if shown[sample.label] < per_class:
+                shown[sample.label] += 1
+                for view in range(views):
+                    picture = augmenter.view(pixels[position], sample.digest, view)
+                    yield f"{sample.label}-{sample.path.stem}-view{view}", picture
+
+    _write(folder, pictures())
+
+
+def _write(folder: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:
+    with atomic_folder(folder) as draft:
+        for number, (name, picture) in enumerate(pictures):
+            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:80]
+            Image.fromarray(picture).save(draft / f"{number:04d}-{safe}.png")

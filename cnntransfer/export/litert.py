@@ -1,0 +1,28 @@
+"""Export to one LiteRT file, from image to probabilities, for a runtime without cnntransfer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..engines.litert import LiteRTEngine
+from ..models.conversion import convert
+
+
+def write(bundle: Bundle, target: Path) -> None:
+    """Copy the bundle's file, or join its trunk and head into one."""
+    files = bundle.litert_files
+    if len(files) == 1:
+        shutil.copyfile(files[0], target)
+    else:
+        convert(bundle.load_keras(), target)
+
+
+def run(target: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of images, float32 (n, height, width, 3), shape (n, classes)."""
+    engine = LiteRTEngine([target])
+    return np.stack([engine.run(image).probabilities for image in images])

@@ -1,0 +1,43 @@
+"""Export to a TensorFlow SavedModel, which runs without Keras and without cnntransfer.
+
+Signatures:
+
+- ``serving_default``: ``image`` float32 (n, height, width, 3), 0..255 -> ``probabilities``
+  float32 (n, classes).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..frameworks import keras, quiet, tensorflow
+from ..models.classifier import INPUT_NAME, OUTPUT_NAME
+
+
+def write(bundle: Bundle, target: Path) -> None:
+    """Write the SavedModel folder."""
+    tf = tensorflow()
+    model = bundle.load_keras()
+    spec = tf.TensorSpec([None, *bundle.input_spec.image_size, 3], tf.float32, INPUT_NAME)
+    archive = keras().export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        name="serve",
+        fn=lambda image: {OUTPUT_NAME: model(image, training=False)},
+        input_signature=[spec],
+    )
+    with quiet():
+        archive.write_out(str(target), verbose=False)
+
+
+def run(target: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities of images, float32 (n, height, width, 3), shape (n, classes)."""
+    tf = tensorflow()
+    with quiet():
+        loaded = tf.saved_model.load(str(target))
+    outputs = loaded.signatures["serving_default"](**{INPUT_NAME: tf.constant(images)})
+    return np.asarray(outputs[OUTPUT_NAME])

@@ -1,0 +1,86 @@
+"""A bare pretrained network as a bundle: the 1000 ImageNet classes, nothing trained.
+
+Made once per backbone and weights, kept in the user's cache folder, and then opened like any
+other bundle.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+from .bundle import Bundle
+from .data.images import InputSpec, Resize
+from .errors import BundleError, UsageError, nearest
+from .models.backbones import BACKBONES, Backbone, get_backbone
+from .models.weights import WeightsFile, find_weights
+from .progress import SILENT, Observer
+from .storage import atomic_folder, cache_folder
+
+#: The backbone that answers when no model is named.
+DEFAULT = "mobilenet"
+_CLASSES = Path(__file__).parent / "assets" / "imagenet_classes.csv"
+
+
+def open_model(name: str | Path, observer: Observer = SILENT) -> Bundle:
+    """Open a bundle by its folder, or a pretrained network by its name.
+
+    Raises:
+        BundleError: it is neither.
+        WeightsError: the network's weights with their top are not found.
+    """
+    path = Path(name).expanduser()
+    if path.exists() or len(path.parts) != 1:
+        return Bundle.open(path)
+    try:
+        backbone = get_backbone(str(name))
+    except UsageError:
+        raise BundleError(
+            "--model: expected a bundle, a folder that 'cnntransfer finetune' wrote, or the name "
+            f"of a pretrained network. Received: {str(name)!r}, which is neither."
+            f"{nearest(name, BACKBONES)}"
+        ) from None
+    return pretrained(backbone, observer)
+
+
+def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
+    """The bundle of a network with its ImageNet top, made on first use.
+
+    Raises:
+        WeightsError: its weights with their top are not found.
+    """
+    weights = find_weights(backbone, top=True, observer=observer)
+    folder = cache_folder() / "imagenet" / f"{backbone.name}-{weights.digest[:16]}"
+    if not folder.is_dir():
+        with observer.task(f"Preparing {backbone.name} for this machine (once)"):
+            _make(backbone, weights, folder)
+    return Bundle.open(folder)
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """The names of the 1000 classes, in the order of Keras' outputs."""
+    with _CLASSES.open(newline="", encoding="utf-8") as file:
+        return tuple(row["name"] for row in csv.DictReader(file))
+
+
+def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
+    from .frameworks import keras
+    from .models.classifier import INPUT_NAME
+    from .models.conversion import convert
+    from .models.weights import load_weights
+    from .training.run import describe
+
+    side = backbone.default_size
+    image = keras().Input((side, side, 3), name=INPUT_NAME, dtype="float32")
+    model = backbone.full(image)
+    load_weights(model, backbone, weights)
+    # The centre crop is how these networks were trained and are judged.
+    spec = InputSpec((side, side), Resize.CROP)
+    with atomic_folder(folder) as draft:
+        bundle = Bundle(draft)
+        model.save(bundle.keras_file)
+        convert(model, bundle.whole_litert_file)
+        bundle.write_labels(imagenet_classes())
+        bundle.write_metadata(describe(backbone, weights, spec, len(imagenet_classes())))

@@ -1,0 +1,79 @@
+"""What the tests share: a cache of their own, a folder of small pictures, a bundle made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntransfer.bundle import Bundle
+from cnntransfer.recipe import Recipe
+
+#: Small, so that training takes seconds; the backbone is the real built-in MobileNet.
+SMALL_RECIPE = {"image_size": 32, "batch_size": 8, "stages.head.epochs": 12}
+
+COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment(tmp_path_factory):
+    """No test touches the user's cache, weights or network."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CNNTRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("CNNTRANSFER_OFFLINE", "1")
+    patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    patch.delenv("CNNTRANSFER_WEIGHTS", raising=False)
+    patch.delenv("CNNTRANSFER_DEBUG", raising=False)
+    yield
+    patch.undo()
+
+
+def picture(colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)):
+    """A noisy picture of about one colour; another seed, another picture."""
+    noise = np.random.default_rng(seed).normal(0, 30, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8))
+
+
+def make_photos(folder: Path, per_class: int = 10) -> Path:
+    """A folder with one sub-folder of pictures per colour."""
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (folder / name).mkdir(parents=True)
+        for i in range(per_class):
+            picture(colour, 1000 * number + i).save(folder / name / f"{name}{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """30 pictures of 3 classes; not to be changed."""
+    return make_photos(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def small_recipe(photos) -> Recipe:
+    """A recipe that trains on ``photos`` in seconds."""
+    return Recipe(data=str(photos)).override(SMALL_RECIPE)
+
+
+@pytest.fixture(scope="session")
+def bundle(small_recipe, tmp_path_factory) -> Bundle:
+    """A bundle trained on ``photos``; not to be changed."""
+    from cnntransfer.training.run import run
+
+    return run(small_recipe, tmp_path_factory.mktemp("runs") / "photos-mobilenet")
+
+
+@pytest.fixture
+def cli(capfd):
+    """Run a command line in this process: ``code, stdout, stderr = cli("predict", path)``."""
+    from cnntransfer.cli import run
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return call
