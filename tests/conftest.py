@@ -12,7 +12,7 @@ from cnntransfer.bundle import Bundle
 from cnntransfer.recipe import Recipe
 
 #: Small, so that training takes seconds; the backbone is the real built-in MobileNet.
-SMALL_RECIPE = {"image_size": 32, "batch_size": 8, "stages.head.epochs": 12}
+SMALL_RECIPE = {"image_size": 64, "batch_size": 8, "stages.head.epochs": 40}
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
@@ -31,9 +31,11 @@ def _own_environment(tmp_path_factory):
 
 
 def picture(colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)):
-    """A noisy picture of about one colour; another seed, another picture."""
-    noise = np.random.default_rng(seed).normal(0, 30, (size[1], size[0], 3))
-    return Image.fromarray(np.clip(noise + colour, 0, 255).astype(np.uint8))
+    """Stripes and noise of about one colour; another seed, another picture."""
+    random = np.random.default_rng(seed)
+    stripes = np.sin(np.arange(size[0]) / random.uniform(1, 4))[None, :, None] * 40
+    noise = random.normal(0, 10, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(colour + stripes + noise, 0, 255).astype(np.uint8))
 
 
 def make_photos(folder: Path, per_class: int = 10) -> Path:
