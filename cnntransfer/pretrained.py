@@ -70,7 +70,7 @@ def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
     from .models.classifier import INPUT_NAME
     from .models.conversion import convert
     from .models.weights import load_weights
-    from .training.run import describe
+    from .training.record import describe
 
     side = backbone.default_size
     image = keras().Input((side, side, 3), name=INPUT_NAME, dtype="float32")

@@ -115,7 +115,8 @@ def reject_unknown(where: str, received: Iterable[object], known: Iterable[str])
     for key in received:
         if key not in known:
             raise UsageError(
-                f"{where}: unknown key {key!r}.{nearest(key, known)} Known keys: {', '.join(known)}."
+                f"{where}: unknown key {key!r}.{nearest(key, known)} "
+                f"Known keys: {', '.join(known)}."
             )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError, nearest
+from .formats import IMAGE_SUFFIXES
 
 #: What users call the subsets -> what they are called here.
 SUBSET_NAMES = {
@@ -114,8 +115,6 @@ def visible_files(folder: Path) -> Iterator[Path]:
 
 def is_image_name(path: Path) -> bool:
     """Whether a file's name says that it is an image (its content may say otherwise)."""
-    from .images import IMAGE_SUFFIXES
-
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 

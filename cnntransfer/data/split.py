@@ -91,7 +91,7 @@ def _leave_no_side_empty(
     for sample in samples:
         by_class.setdefault(sample.label, []).append(sample.digest)
     # Ordered by content, not by name, so that renaming a class changes nothing.
-    classes = sorted((sorted(set(d), key=places.__getitem__) for d in by_class.values()))
+    classes = sorted(sorted(set(d), key=places.__getitem__) for d in by_class.values())
     for digests in classes:
         for name in needed:
             if any(subsets[digest] == name for digest in digests):

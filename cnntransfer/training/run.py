@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
 from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import Dataset, Pixels, read_dataset
 from ..data.images import InputSpec, Resize
-from ..data.index import Listing, list_images
+from ..data.index import list_images
+from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..engines.litert import LiteRTEngine
 from ..errors import TrainingError, UsageError
-from ..evaluate import Evaluation, figures
-from ..frameworks import keras
+from ..metrics import Evaluation, figures
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import build_trunk, check_image_size
 from ..models.conversion import convert, converted_trunk
-from ..models.weights import WeightsFile, find_weights
+from ..models.weights import find_weights
 from ..progress import SILENT, Observer
 from ..recipe import Recipe
 from ..storage import atomic_folder, check_target
 from .features import compute_features, views_of
-from .fit import HISTORY_COLUMNS
+from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
 
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
@@ -90,7 +86,8 @@ def run(
         dataset, pixels = read_dataset(listing, spec, observer)
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     recipe = _fit_batch_size(recipe, dataset, observer)
-    _tell(listing, dataset, observer)
+    for remark in remarks(listing, dataset):
+        observer.note(remark)
 
     with clock.step("prepare the backbone"):
         trunk_file = converted_trunk(backbone, spec.image_size, recipe.pooling, weights, observer)
@@ -131,9 +128,16 @@ def run(
         metrics = _judge(dataset, held_out, probabilities)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
-        _write_tables(bundle, dataset, trained, held_out, probabilities)
-        described = _metadata(recipe, backbone, weights, dataset, metrics, parity, clock)
-        bundle.write_metadata(described)
+        write_tables(bundle, dataset, trained, held_out, probabilities)
+        bundle.write_metadata(
+            {
+                **describe(backbone, weights, spec, len(dataset.class_names)),
+                "dataset": describe_data(dataset, recipe.data),
+                "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
+                "parity": parity,
+                "seconds": clock.seconds,
+            }
+        )
     return Bundle.open(output)
 
 
@@ -178,37 +182,6 @@ def _fit_batch_size(recipe: Recipe, dataset: Dataset, observer: Observer) -> Rec
     return dataclasses.replace(recipe, batch_size=training)
 
 
-def _tell(listing: Listing, dataset: Dataset, observer: Observer) -> None:
-    """What the user should know about the data before training."""
-    counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
-    observer.note(
-        f"{len(dataset)} images of {len(dataset.class_names)} classes: "
-        + ", ".join(f"{counts[name]} {name}" for name in ("train", "val", "test") if name in counts)
-    )
-    if dataset.rejected:
-        first = dataset.rejected[0]
-        observer.note(
-            f"{len(dataset.rejected)} unreadable images left out (see rejected.csv), such as "
-            f"{dataset.name_of(first.path)}: {first.reason}"
-        )
-    if listing.ignored:
-        observer.note(f"{listing.ignored} other files ignored (no images, or in no class folder)")
-    if listing.empty_classes:
-        observer.note(f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}")
-    sides: dict[str, set[str | None]] = {}
-    labels: dict[str, set[str]] = {}
-    for sample in dataset.samples:
-        sides.setdefault(sample.digest, set()).add(sample.subset)
-        labels.setdefault(sample.digest, set()).add(sample.label)
-    if straddling := sum(len(subsets) > 1 for subsets in sides.values()):
-        observer.note(
-            f"{straddling} images lie byte-identical in more than one of your subsets; "
-            "the held-out figures flatter the model"
-        )
-    if contradicting := sum(len(names) > 1 for names in labels.values()):
-        observer.note(f"{contradicting} images lie byte-identical in more than one class")
-
-
 def _check_parity(
     trained: Trained,
     bundle: Bundle,
@@ -248,109 +221,3 @@ def _judge(
         for name in ("val", "test")
         if name in subsets
     }
-
-
-def _write_tables(
-    bundle: Bundle,
-    dataset: Dataset,
-    trained: Trained,
-    held_out: list[int],
-    probabilities: NDArray[np.float32],
-) -> None:
-    bundle.write_table("history", HISTORY_COLUMNS, trained.history)
-    bundle.write_table(
-        "splits",
-        ("file", "label", "subset", "digest"),
-        (
-            {
-                "file": dataset.name_of(sample.path),
-                "label": sample.label,
-                "subset": sample.subset,
-                "digest": sample.digest,
-            }
-            for sample in dataset.samples
-        ),
-    )
-    bundle.write_table(
-        "rejected",
-        ("file", "reason"),
-        ({"file": dataset.name_of(r.path), "reason": r.reason} for r in dataset.rejected),
-    )
-    samples = [dataset.samples[position] for position in held_out]
-    bundle.write_table(
-        "predictions",
-        ("file", "subset", "label", "predicted", *(f"p_{n}" for n in dataset.class_names)),
-        (
-            {
-                "file": dataset.name_of(sample.path),
-                "subset": sample.subset,
-                "label": sample.label,
-                "predicted": dataset.class_names[int(row.argmax())],
-                **{
-                    f"p_{name}": f"{value:.6g}"
-                    for name, value in zip(dataset.class_names, row, strict=True)
-                },
-            }
-            for sample, row in zip(samples, probabilities, strict=True)
-        ),
-    )
-
-
-def _metadata(
-    recipe: Recipe,
-    backbone: Backbone,
-    weights: WeightsFile,
-    dataset: Dataset,
-    metrics: Mapping[str, Evaluation],
-    parity: Mapping[str, Any],
-    clock: Clock,
-) -> dict[str, Any]:
-    return {
-        **describe(backbone, weights, _input_spec(recipe), len(dataset.class_names)),
-        "dataset": {
-            "source": recipe.data,
-            "fingerprint": dataset.fingerprint(),
-            "images": {name: dict(counts) for name, counts in dataset.counts().items()},
-            "rejected": len(dataset.rejected),
-            "ignored": dataset.ignored,
-        },
-        "metrics": {name: evaluation.to_dict() for name, evaluation in metrics.items()},
-        "parity": parity,
-        "seconds": clock.seconds,
-    }
-
-
-def describe(
-    backbone: Backbone, weights: WeightsFile, spec: InputSpec, classes: int
-) -> dict[str, Any]:
-    """The part of the metadata that every bundle has: origin, input, output, versions."""
-    height, width = spec.image_size
-    return {
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "backbone": backbone.name,
-        "weights": {
-            "source": weights.source,
-            "file": weights.path.name if weights.path else None,
-            "sha256": weights.digest if weights.path else None,
-            "license": backbone.weights_license if weights.path else None,
-        },
-        "input": {
-            "name": "image",
-            "height": height,
-            "width": width,
-            "channels": 3,
-            "colour": "RGB",
-            "dtype": "float32",
-            "range": [0, 255],
-            "resize": str(spec.resize),
-        },
-        "output": {"name": "probabilities", "classes": classes, "dtype": "float32"},
-        "versions": {
-            "cnntransfer": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _VERSIONED},
-        },
-    }
-
-
-_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")

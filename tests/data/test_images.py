@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps, features
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
-from cnntransfer.data import images
+from cnntransfer.data import formats, images
 from cnntransfer.data.images import InputSpec, Resize, load, read, read_bytes, resize
 from cnntransfer.errors import ImageError
 
@@ -413,7 +413,7 @@ def test_what_is_not_an_image(data, expected):
 
 
 def test_heic_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(images, "_heif_is_installed", lambda: False)
+    monkeypatch.setattr(formats, "_heif_is_installed", lambda: False)
     data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
     assert reason(data) == "is HEIC, which needs: pip install 'cnntransfer[heif]'"
 
