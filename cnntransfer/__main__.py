@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
 def main() -> None:
     """Run the command line and exit with one of :class:`cnntransfer.errors.ExitCode`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A letter that the terminal lacks is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
     try:
         from .cli import run
 
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # During the imports: inside, run() handles it.
+        sys.stderr.write("Error: Interrupted.\n")
         code = 130
     sys.exit(code)
 

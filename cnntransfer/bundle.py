@@ -69,7 +69,7 @@ class Bundle:
                 "Expected a bundle, a folder that 'cnntransfer finetune' wrote. "
                 f"Received: {path}, {'a file' if path.exists() else 'which does not exist'}."
             )
-        if not (path / _METADATA).is_file():
+        if not cls.is_at(path):
             raise BundleError(
                 "Expected a bundle, a folder that 'cnntransfer finetune' wrote. "
                 f"Received: {path}, a folder without {_METADATA}."
@@ -82,6 +82,11 @@ class Bundle:
             )
         bundle._check_sizes()
         return bundle
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Whether a folder looks like a bundle, intact or not."""
+        return (path / _METADATA).is_file()
 
     @cached_property
     def metadata(self) -> dict[str, Any]:
@@ -101,7 +106,11 @@ class Bundle:
             text = (self.path / _LABELS).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise self._damaged(_LABELS, str(error)) from None
-        return tuple(text.split("\n")[:-1])
+        names = tuple(text.removesuffix("\n").split("\n"))
+        classes = self.metadata.get("output", {}).get("classes", len(names))
+        if len(names) != classes:
+            raise self._damaged(_LABELS, f"{len(names)} names for {classes} classes")
+        return names
 
     @cached_property
     def input_spec(self) -> InputSpec:
@@ -175,7 +184,7 @@ class Bundle:
         }
         content = {"format_version": FORMAT_VERSION, **described, "files": files}
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        (self.path / _METADATA).write_text(text, encoding="utf-8")
+        (self.path / _METADATA).write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def check_checksums(self) -> None:
         """Read every model file and compare it with the recorded checksum.
@@ -202,14 +211,16 @@ class Bundle:
             raise self._damaged(_KERAS, " ".join(str(error).split())[:160]) from error
 
     def _check_sizes(self) -> None:
-        for name, recorded in self.metadata.get("files", {}).items():
+        try:
+            sizes = {name: row["bytes"] for name, row in self.metadata.get("files", {}).items()}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._damaged(_METADATA, f"files: {error}") from None
+        for name, size in sizes.items():
             file = self.path / name
             if not file.is_file():
                 raise self._damaged(name, "it is missing")
-            if file.stat().st_size != recorded["bytes"]:
-                raise self._damaged(
-                    name, f"{file.stat().st_size} bytes instead of {recorded['bytes']}"
-                )
+            if file.stat().st_size != size:
+                raise self._damaged(name, f"{file.stat().st_size} bytes instead of {size}")
 
     def _damaged(self, name: str, reason: str) -> BundleError:
         return BundleError(
@@ -221,7 +232,8 @@ class Bundle:
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as a CSV file with a header."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # File names may hold bytes that are no UTF-8; they are shown as \udcXX.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -98,6 +98,11 @@ class MissingDependencyError(CnnTransferError):
     exit_code = ExitCode.DEPENDENCY
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``"1 image"``, ``"2 images"``; the plural is the noun with an s, if not given."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """``" Did you mean 'x'?"`` for the known word nearest to ``word``, or an empty string.
 

@@ -97,7 +97,8 @@ def expand(arguments: Iterable[str | Path]) -> list[Path]:
         elif path.exists() or path.is_symlink():
             found = [path]
         elif glob.has_magic(str(argument)):
-            matches = sorted(Path(match) for match in glob.glob(str(argument), recursive=True))
+            names = glob.glob(str(argument), recursive=True)  # noqa: PTH207 - Path.glob differs
+            matches = sorted(map(Path, names))
             found = [match for match in matches if match.is_file()]
             if not found:
                 raise DataError(f"Expected images. Received: {argument}, which matches no file.")

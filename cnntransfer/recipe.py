@@ -23,15 +23,19 @@ RESIZES = ("stretch", "crop", "letterbox")
 POOLINGS = ("avg", "max")
 
 
+def _whole_numbers(parts: list[Any], expected: str) -> list[int]:
+    try:
+        return [Rule(int).parse("", part) for part in parts]
+    except UsageError:
+        raise ValueError(expected) from None
+
+
 def _image_size(raw: Any) -> tuple[int, int]:
     """``224``, ``"224"``, ``"240x320"`` (height x width) or ``[240, 320]``."""
     expected = "an image size in pixels such as 224 or 240x320 (height x width)"
     parts = raw.lower().replace("×", "x").split("x") if isinstance(raw, str) else raw
     parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
-    try:
-        sides = [int(part) for part in parts]
-    except (TypeError, ValueError):
-        raise ValueError(expected) from None
+    sides = _whole_numbers(parts, expected)
     if len(sides) not in (1, 2) or not all(1 <= side <= 4096 for side in sides):
         raise ValueError(expected)
     return sides[0], sides[-1]
@@ -44,10 +48,7 @@ def _units(raw: Any) -> tuple[int, ...]:
         return ()
     parts = raw.replace(",", " ").split() if isinstance(raw, str) else raw
     parts = list(parts) if isinstance(parts, (list, tuple)) else [parts]
-    try:
-        widths = tuple(int(part) for part in parts)
-    except (TypeError, ValueError):
-        raise ValueError(expected) from None
+    widths = tuple(_whole_numbers(parts, expected))
     if not all(1 <= width <= 65536 for width in widths):
         raise ValueError(expected)
     return widths
@@ -57,7 +58,10 @@ def _zoom(raw: Any) -> float | tuple[float, ...]:
     """A fraction (0.2 is [0.8, 1.2]) or a range, as ``ImageDataGenerator`` takes it."""
     expected = "a zoom fraction from 0 to 0.9 such as 0.2, or a range such as 0.8,1.2"
     if isinstance(raw, str) and "," not in raw and " " not in raw.strip():
-        raw = Rule(float).parse("zoom_range", raw)
+        try:
+            raw = float(raw)
+        except ValueError:
+            raise ValueError(expected) from None
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
         if not 0 <= raw <= 0.9:
             raise ValueError(expected)
@@ -275,18 +279,20 @@ class Recipe:
         when it is not there yet.
         """
         nested: dict[str, Any] = {}
-        stages = {stage.name: stage for stage in self.stages}
+        staged: list[tuple[str, str, Any]] = []
         for dotted, value in values.items():
             section, _, key = dotted.rpartition(".")
             if section.startswith("stages."):
-                name = section.removeprefix("stages.")
-                base = stages.get(name, FINETUNE_STAGE if name == "finetune" else Stage(name=name))
-                stages[name] = _merge(base, {key: value}, section)
+                staged.append((section.removeprefix("stages."), key, value))
             elif section:
                 nested.setdefault(section, {})[key] = value
             else:
                 nested[key] = value
         changed = _merge(self, nested, "options")
+        stages = {stage.name: stage for stage in changed.stages}
+        for name, key, value in staged:
+            base = stages.get(name, FINETUNE_STAGE if name == "finetune" else Stage(name=name))
+            stages[name] = _merge(base, {key: value}, f"stages.{name}")
         return dataclasses.replace(changed, stages=tuple(stages.values()))
 
 
@@ -301,7 +307,7 @@ def augmentation(raw: object, where: str = "augmentation") -> Augmentation:
         )
     settings = dict(raw)
     preset = settings.pop("preset", "none")
-    if preset not in AUGMENTATION_PRESETS:
+    if not isinstance(preset, str) or preset not in AUGMENTATION_PRESETS:
         raise UsageError(
             f"{where}: expected one of: {', '.join(AUGMENTATION_PRESETS)}. "
             f"Received: {preset!r}.{nearest(preset, AUGMENTATION_PRESETS)}"
@@ -319,11 +325,10 @@ def read_recipe(path: Path) -> Recipe:
 
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--config: expected a YAML file. Received: {path}, not there.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: expected a readable YAML file. Received: {reason}") from None
+        raise UsageError(
+            f"--config: expected a recipe, a YAML file. Received: {path} ({_reason(error)})."
+        ) from None
     if raw is None:
         raw = {}
     if not isinstance(raw, Mapping):
@@ -331,6 +336,15 @@ def read_recipe(path: Path) -> Recipe:
             f"{path}: expected a YAML mapping such as 'backbone: resnet50'. Received: {raw!r}."
         )
     return Recipe.from_dict(raw, where=str(path))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax error'}"
+    return " ".join(str(error).split())
 
 
 def _merge(base: Settings, raw: Mapping[str, Any], where: str) -> Settings:

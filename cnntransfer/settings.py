@@ -49,9 +49,9 @@ class Rule:
             "text",
         )
         if self.minimum is not None and self.maximum is not None:
-            return f"{noun} from {self.minimum:g} to {self.maximum:g}"
+            return f"{noun} from {_shown(self.minimum)} to {_shown(self.maximum)}"
         if self.minimum is not None:
-            return f"{noun} of at least {self.minimum:g}"
+            return f"{noun} of at least {_shown(self.minimum)}"
         return noun
 
     def parse(self, name: str, raw: object) -> Any:
@@ -78,6 +78,8 @@ class Rule:
         if self.kind is bool and isinstance(raw, bool):
             return raw
         if self.kind is str and isinstance(raw, (str, int, float)) and not isinstance(raw, bool):
+            if not str(raw).strip():
+                raise self._wrong(name, raw)
             return str(raw)
         if self.kind in (int, float) and not isinstance(raw, bool):
             try:
@@ -93,10 +95,14 @@ class Rule:
         high = math.inf if self.maximum is None else self.maximum
         if not low <= value <= high:
             allowed = min(max(value, low), high)
-            raise self._wrong(name, value, f" The nearest allowed value is {allowed:g}.")
+            raise self._wrong(name, value, f" The nearest allowed value is {_shown(allowed)}.")
 
     def _wrong(self, name: str, raw: object, hint: str = "") -> UsageError:
         return UsageError(f"{name}: expected {self.expected()}. Received: {raw!r}.{hint}")
+
+
+def _shown(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else f"{number:g}"
 
 
 def setting(default: Any, kind: Any, help: str = "", **limits: Any) -> Any:
@@ -121,15 +127,16 @@ def reject_unknown(where: str, received: Iterable[object], known: Iterable[str])
 
 
 def numbers(expected: str, low: float, high: float, size: int) -> Callable[[Any], Any]:
-    """A parser for ``size`` numbers in ``[low, high]``: a list, or text such as ``0.8,1.2``."""
+    """A parser for ``size`` rising numbers in ``[low, high]``: a list, or text like ``0.8,1.2``."""
 
     def parse(raw: Any) -> tuple[float, ...]:
         parts = raw.replace(",", " ").split() if isinstance(raw, str) else raw
         try:
-            values = tuple(float(part) for part in parts)
-        except (TypeError, ValueError):
+            values = tuple(Rule(float).parse("", part) for part in parts)
+        except (TypeError, UsageError):
             raise ValueError(expected) from None
-        if len(values) != size or not all(low <= value <= high for value in values):
+        in_range = all(low <= value <= high for value in values)
+        if len(values) != size or not in_range or list(values) != sorted(values):
             raise ValueError(expected)
         return values
 

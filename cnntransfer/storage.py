@@ -53,7 +53,11 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
                 # Two renames: the old folder is gone only once the new one is complete.
                 retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
                 target.replace(retired)
-                draft.replace(target)
+                try:
+                    draft.replace(target)
+                except BaseException:
+                    retired.replace(target)
+                    raise
                 shutil.rmtree(retired, ignore_errors=True)
             else:
                 draft.replace(target)
@@ -96,11 +100,15 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         folder = folder.parent
     if not folder.is_dir():
         raise OutputError(f"Expected a folder to write {target} into. Received: {folder}, a file.")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        # Permissions do not tell it all: /proc, a full disk, a read-only mount, a long name.
+        Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=folder)).rmdir()
+    except OSError as error:
         raise OutputError(
-            f"Expected a folder that can be written. Received: {folder} (no permission). "
+            f"Expected a folder that can be written. Received: {folder} "
+            f"({(error.strerror or str(error)).lower()} when writing {target.name}). "
             "Choose another place with --output."
-        )
+        ) from None
 
 
 @contextmanager
@@ -108,12 +116,21 @@ def _writing(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(target.parent)):
+        if error.filename is not None and not _concerns(target, error.filename):
             raise  # A file that is read inside the block, not the one that is written.
         raise OutputError(
             f"Cannot write {target}: {error.strerror or error}. "
             "Choose another place with --output, or make room there."
         ) from error
+
+
+def _concerns(target: Path, filename: str | bytes | int) -> bool:
+    """Whether a file is the target, a folder above it, or beside or inside its folder."""
+    if isinstance(filename, int):
+        return False
+    file = Path(os.path.abspath(os.fsdecode(filename)))
+    place = Path(os.path.abspath(target))
+    return file.is_relative_to(place.parent) or place.is_relative_to(file)
 
 
 def _umask() -> int:

@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -90,16 +91,26 @@ def run(arguments: Sequence[str]) -> int:
         code = int(result) if isinstance(result, int) else ExitCode.OK
     except click.exceptions.Exit as request:
         code = request.exit_code
+    except click.exceptions.NoArgsIsHelpError as request:
+        click.echo(request.format_message(), err=True)
+        code = ExitCode.USAGE
     except click.ClickException as error:
-        code = _complain(error.format_message(), ExitCode.USAGE, _hint(error))
+        code = _complain(error.format_message(), ExitCode.USAGE, _hint(error, arguments))
     except CnnTransferError as error:
         code = _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = _complain("Interrupted. Nothing was left half-written.", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except (BrokenPipeError, SystemExit):
+        # The reader (head, less) has seen enough; Click turns that into SystemExit.
+        _drop_stdout()
         code = ExitCode.OK
+    except OSError as error:
+        _drop_stdout()
+        code = _complain(
+            f"Cannot read or write {error.filename or 'the output'}: "
+            f"{(error.strerror or str(error)).lower()}.",
+            ExitCode.OUTPUT,
+        )
     except MemoryError:
         code = _complain(
             "Out of memory. Try a smaller --batch-size or --image-size.", ExitCode.FAILURE
@@ -121,9 +132,21 @@ def _complain(message: str, code: int, hint: str = "") -> int:
     return code
 
 
-def _hint(error: click.ClickException) -> str:
+def _drop_stdout() -> None:
+    """Keep Python from complaining, when it exits, of output that nothing takes any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _hint(error: click.ClickException, arguments: Sequence[str]) -> str:
+    if isinstance(error, click.NoSuchOption):
+        for argument in arguments:
+            if argument.startswith("-") and Path(argument).exists():
+                return f" For the file of that name, write ./{argument}"
     context: Any = getattr(error, "ctx", None)
-    return f" Try: {context.command_path} --help" if context else ""
+    if context is None:
+        return ""
+    stop = "" if error.format_message().endswith((".", "?")) else "."
+    return f"{stop} Try: {context.command_path} --help"
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -63,12 +63,28 @@ class Console(Observer):
         if self._bars is not None:
             self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(message, err=True)
+            click.echo(message.encode("utf-8", "backslashreplace").decode("utf-8"), err=True)
+
+
+def echo(text: str = "", *, nl: bool = True) -> None:
+    """A line on stdout; what is no Unicode (bytes of odd file names) as ``\\udcXX``."""
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"), nl=nl)
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON with readable letters, where the terminal has them."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    try:
+        text.encode("utf-8" if encoding.lower() in ("ascii", "us-ascii") else encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def print_json(value: object) -> None:
     """A result for programs, on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    click.echo(json_text(value, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -89,7 +105,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     console = RichConsole(file=sys.stdout, width=width, highlight=False)
     with console.capture() as capture:
         console.print(table)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
+    echo("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
 
 
 def percent(fraction: float) -> str:
@@ -101,7 +117,8 @@ def shell_word(value: object) -> str:
     """A path as it must be typed in a shell."""
     import shlex
 
-    return shlex.quote(str(value))
+    text = str(value)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def _cell(value: object) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..errors import ExitCode
+from ..bundle import Bundle
+from ..errors import BundleError, ExitCode, UsageError
 from .console import Console, percent, print_json, print_table, shell_word
-from .options import as_json, example, with_console
+from .options import NON_EMPTY, as_json, example, with_console
 
 #: A confusion matrix of more classes is shown as its largest confusions.
 _LARGEST_MATRIX = 12
@@ -20,8 +21,8 @@ _LARGEST_MATRIX = 12
         "cnntransfer evaluate runs/photos-mobilenet photos/ --subset test --json",
     )
 )
-@click.argument("model", metavar="MODEL")
-@click.argument("data", metavar="DATA")
+@click.argument("model", metavar="MODEL", type=NON_EMPTY)
+@click.argument("data", metavar="DATA", type=NON_EMPTY)
 @click.option(
     "--subset",
     metavar="[train|val|test]",
@@ -37,9 +38,8 @@ def command(model: str, data: str, subset: str | None, as_json: bool, console: C
     trained on.
     """
     from ..evaluate import evaluate
-    from ..pretrained import open_model
 
-    bundle = open_model(model, console)
+    bundle = _open(model, data, console)
     result = evaluate(bundle, Path(data).expanduser(), subset, console)
     for file, reason in result.rejected:
         console.note(f"Rejected {file}: {reason}")
@@ -78,5 +78,19 @@ def command(model: str, data: str, subset: str | None, as_json: bool, console: C
         ]
         mistakes.sort(key=lambda mistake: -mistake[0])
         print_table(("images", "are", "taken for"), mistakes[:_LARGEST_MATRIX])
-    console.next(f"cnntransfer predict -m {shell_word(model)} IMAGE...")
+    console.next(f"cnntransfer export {shell_word(model)} --format litert")
     return ExitCode.PARTIAL if result.rejected else ExitCode.OK
+
+
+def _open(model: str, data: str, console: Console) -> Bundle:
+    from ..pretrained import open_model
+
+    try:
+        return open_model(model, console)
+    except BundleError:
+        if Bundle.is_at(Path(data).expanduser()) and Path(model).expanduser().exists():
+            raise UsageError(
+                f"Expected MODEL, then DATA. Received: {data}, a bundle, as DATA. "
+                f"Try: cnntransfer evaluate {shell_word(data)} {shell_word(model)}"
+            ) from None
+        raise

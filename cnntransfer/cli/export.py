@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .console import Console, print_json
-from .options import as_json, example, output_options, with_console
+from .options import NON_EMPTY, as_json, example, output_options, with_console
 
 
 @click.command(
@@ -17,7 +17,7 @@ from .options import as_json, example, output_options, with_console
         "cnntransfer export mobilenet --format keras",
     )
 )
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", type=NON_EMPTY)
 @click.option(
     "--format",
     "format_name",

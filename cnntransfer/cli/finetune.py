@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import recipe as recipes
+from ..bundle import Bundle
+from ..errors import counted
 from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
-from .console import Console, percent, print_json, shell_word
+from .console import Console, echo, percent, print_json, shell_word
 from .options import (
+    NON_EMPTY,
     SectionedCommand,
     SectionedOption,
     as_json,
@@ -29,8 +33,11 @@ _EXAMPLES = example(
 )
 
 
+_AUGMENTATION = "Augmentation of training images"
+
+
 @click.command(cls=SectionedCommand, epilog=_EXAMPLES)
-@click.argument("data", required=False, metavar="[DATA]")
+@click.argument("data", required=False, metavar="[DATA]", type=NON_EMPTY)
 @setting_options(
     Recipe(),
     "",
@@ -88,11 +95,14 @@ _EXAMPLES = example(
     "--augmentation",
     "augmentation",
     cls=SectionedOption,
-    section="Augmentation of training images",
+    section=_AUGMENTATION,
     metavar="[none|light|strong]",
-    help="Preset that the options below change. [default: light]",
+    callback=lambda ctx, param, value: (
+        None if value is None else recipes.augmentation(value, "--augmentation")
+    ),
+    help="Preset, which the options below change. [default: light]",
 )
-@setting_options(Recipe(), "", {"views": "views"}, "Augmentation of training images")
+@setting_options(Recipe(), "", {"views": "views"}, _AUGMENTATION)
 @setting_options(
     Augmentation(),
     "augmentation",
@@ -112,15 +122,21 @@ _EXAMPLES = example(
             "vertical_flip",
         )
     },
-    "Augmentation of training images",
+    _AUGMENTATION,
+    show_defaults=False,
 )
-@click.option("--config", metavar="FILE", help="Recipe (YAML) that the options change.")
+@click.option(
+    "--config", metavar="FILE", type=NON_EMPTY, help="Recipe (YAML) that the options change."
+)
 @output_options("The bundle's folder. [default: runs/DATA-BACKBONE]")
 @click.option(
-    "--show-input", metavar="FOLDER", help="Also write what the network sees, views included."
+    "--show-input",
+    metavar="FOLDER",
+    type=NON_EMPTY,
+    help="Also write what the network sees, views included.",
 )
 @as_json
-@with_console
+@functools.partial(with_console, verbose="Say more: the figures of every epoch.")
 def command(
     data: str | None,
     config: str | None,
@@ -144,10 +160,10 @@ def command(
     """
     recipe = _recipe(data, config, augmentation, settings)
     # Heavy imports come after the cheap checks.
-    from ..training.run import resolve, run
+    from ..training.run import default_output, resolve, run
 
     _, recipe = resolve(recipe)
-    target = Path(output).expanduser() if output else _default_output(recipe)
+    target = Path(output).expanduser() if output else default_output(recipe)
     bundle = run(
         recipe,
         target,
@@ -159,12 +175,19 @@ def command(
         print_json({"bundle": str(bundle.path), **bundle.metadata})
     else:
         for line in _summary(bundle.metadata, target):
-            click.echo(line)
+            echo(line)
     model = shell_word(target)
+    image = _held_out_image(bundle, Path(data or str(recipe.data)).expanduser())
     console.next(
-        f"cnntransfer predict -m {model} IMAGE...",
+        f"cnntransfer predict -m {model} {shell_word(image)}",
         f"cnntransfer export {model} --format litert",
     )
+
+
+def _held_out_image(bundle: Bundle, data: Path) -> Path:
+    root = data if data.is_dir() else data.parent
+    files = [root / row["file"] for row in bundle.read_table("predictions")]
+    return next((file for file in files if file.is_file()), data)
 
 
 def _recipe(
@@ -179,24 +202,14 @@ def _recipe(
     return recipe.override(values)
 
 
-def _default_output(recipe: Recipe) -> Path:
-    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
-    data = Path(str(recipe.data))
-    name = f"{data.stem if data.is_file() else data.name}-{recipe.backbone}"
-    target, number = Path("runs") / name, 1
-    while target.exists():
-        number += 1
-        target = Path("runs") / f"{name}-{number}"
-    return target
-
-
 def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
     lines = []
     for subset, title in (("val", "Validation"), ("test", "Test")):
         if subset in metadata["metrics"]:
             figures = metadata["metrics"][subset]
             lines.append(
-                f"{title} accuracy {percent(figures['accuracy'])} on {figures['images']} images "
+                f"{title} accuracy {percent(figures['accuracy'])} on "
+                f"{counted(figures['images'], 'image')} "
                 f"(balanced {percent(figures['balanced_accuracy'])})"
             )
     lines.append(f"Bundle   {target}")

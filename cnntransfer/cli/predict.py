@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
-import sys
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ExitCode, ImageError, UsageError
-from .console import Console, percent
-from .options import as_json, example, with_console
+from ..errors import ExitCode, ImageError, UsageError, counted
+from ..settings import Rule
+from .console import Console, echo, json_text, percent
+from .options import NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
     from ..predict import Prediction
@@ -26,19 +26,25 @@ if TYPE_CHECKING:
         "cnntransfer predict -m resnet50 --csv holiday/ > holiday.csv",
     )
 )
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=NON_EMPTY)
 @click.option(
     "-m",
     "--model",
     metavar="MODEL",
+    type=NON_EMPTY,
     help="A bundle, or a pretrained network by name. [default: mobilenet]",
 )
 @click.option(
-    "--top", metavar="N", type=click.IntRange(min=1), help="Classes per image. [default: 5 or 1]"
+    "--top",
+    metavar="N",
+    callback=checked("--top", Rule(int, minimum=1)),
+    help="Classes per image. [default: 5 for one image and with --json, else 1]",
 )
 @as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row per image.")
-@click.option("--show-input", metavar="FOLDER", help="Also write what the network sees.")
+@click.option(
+    "--show-input", metavar="FOLDER", type=NON_EMPTY, help="Also write what the network sees."
+)
 @with_console
 def command(
     images: tuple[str, ...],
@@ -88,7 +94,7 @@ def command(
     else:
         _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
     if rejected:
-        console.note(f"{rejected} of {len(paths)} files were rejected.")
+        console.note(f"{rejected} of {counted(len(paths), 'file')} rejected.")
         return ExitCode.PARTIAL
     if model is None:
         console.next("cnntransfer finetune FOLDER    (your own classes)")
@@ -101,32 +107,37 @@ def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) ->
         if not best:
             continue
         if single or top > 1:
-            click.echo(str(prediction.path))
+            echo(str(prediction.path))
             for label, probability in best:
-                click.echo(f"  {percent(probability):>7}  {label}")
+                echo(f"  {percent(probability):>7}  {label}")
         else:
             label, probability = best[0]
-            click.echo(f"{percent(probability):>7}  {label}\t{prediction.path}")
+            echo(f"{percent(probability):>7}  {label}\t{prediction.path}")
 
 
 def _print_csv(predictions: Iterable[Prediction], top: int) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     columns = [f"{name}{rank}" for rank in range(1, top + 1) for name in ("label", "probability")]
     if top == 1:
         columns = ["label", "probability"]
-    writer.writerow(["file", *columns, "rejected"])
+    echo(_csv_line(["file", *columns, "rejected"]))
     for prediction in predictions:
         best = prediction.top(top)
         cells = [cell for label, value in best for cell in (label, f"{value:.6f}")]
         cells += [""] * (2 * top - len(cells))
-        writer.writerow([prediction.path, *cells, prediction.rejected or ""])
+        echo(_csv_line([prediction.path, *cells, prediction.rejected or ""]))
+
+
+def _csv_line(cells: Sequence[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
 
 
 def _print_json(predictions: Iterable[Prediction], top: int, model: str) -> None:
     """One JSON object, written as the predictions come."""
-    click.echo('{\n  "model": ' + json.dumps(model) + ',\n  "predictions": [', nl=False)
+    click.echo('{\n  "model": ' + json_text(model) + ',\n  "predictions": [', nl=False)
     for number, prediction in enumerate(predictions):
         separator = "," if number else ""
-        text = json.dumps(prediction.to_dict(top), ensure_ascii=False)
+        text = json_text(prediction.to_dict(top))
         click.echo(f"{separator}\n    {text}", nl=False)
     click.echo("\n  ]\n}")

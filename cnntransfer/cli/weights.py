@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..errors import ExitCode, WeightsError
+from ..errors import ExitCode, WeightsError, counted
 from .console import Console, print_json, print_table
 from .options import as_json, example, with_console
 
@@ -46,8 +46,9 @@ def command(backbones: tuple[str, ...], as_json: bool, console: Console) -> int:
     looked = ", ".join(str(folder) for folder in [*weights_folders(), keras_cache()])
     console.note(f"Looked in: this package, {looked}")
     if missing := [b.name for b in chosen if b.name not in {row[0] for row in rows}]:
+        named = ", ".join(missing) if backbones else counted(len(missing), "other")
         console.note(
-            f"Not here: {', '.join(missing) if backbones else f'{len(missing)} others'}. Keras "
+            f"Not here: {named}. Keras "
             "downloads them when needed; or set CNNTRANSFER_WEIGHTS to a folder with them."
         )
     console.next("cnntransfer backbones --offline")

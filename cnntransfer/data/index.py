@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import DataError, nearest
+from ..errors import DataError, counted, nearest
 from .formats import IMAGE_SUFFIXES
 
 #: What users call the subsets -> what they are called here.
@@ -89,6 +90,7 @@ def list_images(source: Path) -> Listing:
         )
     if not listing.entries:
         raise DataError(_why_empty(source, listing))
+    _check_names(listing)
     return listing
 
 
@@ -100,9 +102,10 @@ def image_files(folder: Path) -> Iterator[Path]:
 def visible_files(folder: Path) -> Iterator[Path]:
     """All files below a folder, sorted, without hidden files and folders; links are followed.
 
-    A link that leads back to a folder above it is not entered twice.
+    A link that leads back to a folder above it is not entered: it would bring in other classes.
     """
-    seen: set[str] = set()
+    start = Path(os.path.realpath(folder))
+    seen = {str(above) for above in start.parents}
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
@@ -150,7 +153,8 @@ def _list_folder(source: Path) -> Listing:
             entries += images
             if not images:
                 empty.append(folder.name)
-    return Listing(source, tuple(entries), visible - len(entries), tuple(empty))
+    # A folder that two classes link to is counted once here, but is in both.
+    return Listing(source, tuple(entries), max(0, visible - len(entries)), tuple(empty))
 
 
 def _list_manifest(source: Path) -> Listing:
@@ -166,7 +170,7 @@ def _list_manifest(source: Path) -> Listing:
     if not {"file", "label"} <= set(header):
         raise DataError(
             f"{source}: expected a first line 'file,label' or 'file,label,subset'. "
-            f"Received: {delimiter.join(rows[0]) if rows else 'an empty file'!r}."
+            f"Received: {repr(delimiter.join(rows[0])) if rows else 'an empty file'}."
         )
     entries = []
     for number, row in enumerate(rows[1:], start=2):
@@ -179,6 +183,16 @@ def _list_manifest(source: Path) -> Listing:
                 raise DataError(f"{where}: expected a {column}. Received: an empty cell.")
         entries.append(Entry(source.parent / cells["file"], cells["label"], _subset(cells, where)))
     return Listing(source, tuple(entries))
+
+
+def _check_names(listing: Listing) -> None:
+    for name in listing.class_names:
+        # Control characters and bytes that are no UTF-8: labels.txt could not hold them.
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise DataError(
+                "Expected class names that fit on a line of UTF-8 text. "
+                f"Received: {name!r} in {listing.source}. Rename the class."
+            )
 
 
 def _subset(cells: dict[str, str], where: str) -> str | None:
@@ -205,13 +219,14 @@ def _why_empty(source: Path, listing: Listing) -> str:
     loose = sum(1 for p in source.iterdir() if p.is_file() and is_image_name(p))
     if loose:
         return (
-            f"{expected}, such as {source}/cats/1.jpg. Received: {source}, with {loose} "
-            "images directly in it and none in sub-folders. Move them into a folder per class."
+            f"{expected}, such as {source}/cats/1.jpg. Received: {source}, with "
+            f"{counted(loose, 'image')} directly in it and none in sub-folders. "
+            "Move them into a folder per class."
         )
     if listing.empty_classes:
         names = ", ".join(listing.empty_classes[:5])
         return (
             f"{expected}. Received: {source}, with no image in its sub-folders ({names}); "
-            f"{listing.ignored} other files."
+            f"{counted(listing.ignored, 'other file')}."
         )
     return f"{expected}. Received: {source}, which holds no image."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..errors import counted
 from .dataset import Dataset
 from .index import Listing
 
@@ -12,17 +13,18 @@ def remarks(listing: Listing, dataset: Dataset) -> Iterator[str]:
     """One line each: how many images, what was left out, what is suspicious."""
     counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
     yield (
-        f"{len(dataset)} images of {len(dataset.class_names)} classes: "
+        f"{counted(len(dataset), 'image')} of "
+        f"{counted(len(dataset.class_names), 'class', 'classes')}: "
         + ", ".join(f"{counts[name]} {name}" for name in ("train", "val", "test") if name in counts)
     )
     if dataset.rejected:
         first = dataset.rejected[0]
         yield (
-            f"{len(dataset.rejected)} unreadable images left out (see rejected.csv), such as "
-            f"{dataset.name_of(first.path)}: {first.reason}"
+            f"{counted(len(dataset.rejected), 'unreadable image')} left out "
+            f"(see rejected.csv), such as {dataset.name_of(first.path)}: {first.reason}"
         )
     if listing.ignored:
-        yield f"{listing.ignored} other files ignored (no images, or in no class folder)"
+        yield f"{counted(listing.ignored, 'other file')} ignored (no images, or in no class folder)"
     if listing.empty_classes:
         yield f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}"
     sides: dict[str, set[str | None]] = {}
@@ -32,8 +34,9 @@ def remarks(listing: Listing, dataset: Dataset) -> Iterator[str]:
         labels.setdefault(sample.digest, set()).add(sample.label)
     if straddling := sum(len(subsets) > 1 for subsets in sides.values()):
         yield (
-            f"{straddling} images lie byte-identical in more than one of your subsets; "
-            "the held-out figures flatter the model"
+            f"{counted(straddling, 'image is', 'images are')} byte-identical in more than one of "
+            "your subsets; the held-out figures flatter the model"
         )
     if contradicting := sum(len(names) > 1 for names in labels.values()):
-        yield f"{contradicting} images lie byte-identical in more than one class"
+        several = counted(contradicting, "image is", "images are")
+        yield f"{several} byte-identical in more than one class"

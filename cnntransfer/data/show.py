@@ -62,5 +62,5 @@ def write_views(
 def _write(folder: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:
     with atomic_folder(folder) as draft:
         for number, (name, picture) in enumerate(pictures):
-            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:80]
+            safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]
             Image.fromarray(picture).save(draft / f"{number:04d}-{safe}.png")

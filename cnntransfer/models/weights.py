@@ -89,7 +89,7 @@ def find_weights(
         if not path.is_file():
             raise WeightsError(
                 "--weights: expected a weights file, 'auto' or 'none'. "
-                f"Received: {choice!r}, which does not exist."
+                f"Received: {choice!r}, {'a folder' if path.is_dir() else 'which does not exist'}."
             )
         check_fits(backbone, path, top=top)
         return WeightsFile(path.resolve(), "given")

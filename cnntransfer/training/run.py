@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -163,6 +164,18 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
         data=str(Path(recipe.data).expanduser().absolute()),
     )
     return backbone, resolved
+
+
+def default_output(recipe: Recipe) -> Path:
+    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
+    data = Path(str(recipe.data))
+    name = data.stem if data.is_file() else Path(os.path.normpath(data)).name
+    name = f"{name or 'data'}-{recipe.backbone}"
+    target, number = Path("runs") / name, 1
+    while target.exists():
+        number += 1
+        target = Path("runs") / f"{name}-{number}"
+    return target
 
 
 def _input_spec(recipe: Recipe) -> InputSpec:

@@ -1,0 +1,140 @@
+"""The same verbs from Python: ``finetune``, ``load``, and what a run can do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from .bundle import Bundle
+from .progress import SILENT, Observer
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from .export import Export
+    from .metrics import Evaluation
+    from .predict import Prediction
+
+PathLike = str | os.PathLike[str]
+
+
+class Run:
+    """A classifier that was trained, or opened from its bundle.
+
+    Attributes:
+        bundle: The folder it lives in.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {len(self.class_names)} classes)"
+
+    @property
+    def path(self) -> Path:
+        """The bundle's folder."""
+        return self.bundle.path
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return self.bundle.class_names
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """Figures of the held-out subsets, such as ``run.metrics["val"]["accuracy"]``."""
+        figures: Mapping[str, Any] = self.bundle.metadata.get("metrics", {})
+        return figures
+
+    @overload
+    def predict(self, images: PathLike) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, images: Iterable[PathLike]) -> list[Prediction]: ...
+    def predict(self, images: PathLike | Iterable[PathLike]) -> Prediction | list[Prediction]:
+        """Predict one image file, or several files, folders and globs.
+
+        Returns:
+            One :class:`~cnntransfer.predict.Prediction` for one file, else a list of them; an
+            unreadable image among several is a prediction with ``rejected``.
+
+        Raises:
+            ImageError: the one image cannot be read.
+            DataError: something does not exist.
+        """
+        from .errors import ImageError
+        from .predict import expand, predict
+
+        if isinstance(images, (str, os.PathLike)):
+            path = Path(images).expanduser()
+            if not path.is_dir():
+                (prediction,) = predict(self.bundle, [path])
+                if prediction.rejected is not None:
+                    raise ImageError(prediction.rejected, path)
+                return prediction
+            images = [path]
+        paths = expand(Path(image).expanduser() for image in images)
+        return list(predict(self.bundle, paths))
+
+    def evaluate(self, data: PathLike, subset: str | None = None) -> Evaluation:
+        """Measure on labelled images; see :func:`cnntransfer.evaluate.evaluate`."""
+        from .evaluate import evaluate
+
+        return evaluate(self.bundle, Path(data).expanduser(), subset)
+
+    def export(self, format: str, output: PathLike, *, overwrite: bool = False) -> Export:
+        """Write for another runtime; see :func:`cnntransfer.export.export`."""
+        from .export import export
+
+        target = Path(output).expanduser()
+        return export(self.bundle, format, target, overwrite=overwrite)
+
+
+def finetune(
+    data: PathLike | None = None,
+    output: PathLike | None = None,
+    *,
+    recipe: Recipe | None = None,
+    overwrite: bool = False,
+    observer: Observer = SILENT,
+    **settings: Any,
+) -> Run:
+    """Train a classifier on a folder of images, as ``cnntransfer finetune`` does.
+
+    Args:
+        data: Folder with one sub-folder per class, or a manifest.
+        output: The bundle's folder; default: ``runs/DATA-BACKBONE``.
+        recipe: Where to start from; default: the defaults.
+        overwrite: Whether an existing folder may be replaced.
+        observer: Hears of progress.
+        **settings: Settings of the recipe by name, such as ``backbone="resnet50"`` or
+            ``augmentation="strong"``; those of its parts as mappings, such as
+            ``head={"dropout": 0.5}``.
+
+    Raises:
+        CnnTransferError: one of its kinds.
+
+    >>> run = finetune("photos/", backbone="mobilenet")      # doctest: +SKIP
+    >>> run.predict("bird.jpg").label                        # doctest: +SKIP
+    'birds'
+    """
+    from .training.run import default_output, resolve
+    from .training.run import run as run_recipe
+
+    if data is not None:
+        settings["data"] = os.fspath(data)
+    _, resolved = resolve((recipe or Recipe()).override(settings))
+    target = Path(output).expanduser() if output else default_output(resolved)
+    return Run(run_recipe(resolved, target, overwrite=overwrite, observer=observer))
+
+
+def load(model: PathLike) -> Run:
+    """Open a bundle by its folder, or a pretrained network by its name.
+
+    Raises:
+        BundleError: it is neither.
+    """
+    from .pretrained import open_model
+
+    return Run(open_model(os.fspath(model)))

@@ -1,0 +1,100 @@
+"""Augmented views: always the same pixels, and those of Keras' ``ImageDataGenerator``."""
+
+import dataclasses
+import hashlib
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cnntransfer.data.augment import Augmenter
+from cnntransfer.frameworks import tensorflow
+from cnntransfer.recipe import AUGMENTATION_PRESETS, Augmentation
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+DIGESTS = [hashlib.sha256(bytes([i])).hexdigest() for i in range(6)]
+STRONG = AUGMENTATION_PRESETS["strong"]
+
+
+def views(augmenter, work):
+    return {item: augmenter.view(IMAGE, *item).tobytes() for item in work}
+
+
+def test_the_same_view_is_the_same_in_any_order_and_from_threads():
+    work = [(digest, number) for digest in DIGESTS for number in range(4)]
+    expected = views(Augmenter(STRONG, 0), work)
+    shuffled = random.Random(0).sample(work, len(work))
+    assert views(Augmenter(STRONG, 0), shuffled) == expected
+    augmenter = Augmenter(STRONG, 0)
+    with ThreadPoolExecutor(4) as pool:
+        pixels = pool.map(lambda item: augmenter.view(IMAGE, *item).tobytes(), shuffled * 3)
+    assert list(pixels) == [expected[item] for item in shuffled * 3]
+
+
+def test_another_view_photo_or_seed_gives_other_pixels():
+    pictures = {
+        Augmenter(STRONG, seed).view(IMAGE, digest, number).tobytes()
+        for seed in (0, 1)
+        for digest in DIGESTS[:3]
+        for number in (1, 2, 3)
+    }
+    assert len(pictures) == 2 * 3 * 3
+
+
+def test_view_zero_is_the_image_itself():
+    assert Augmenter(STRONG, 0).view(IMAGE, DIGESTS[0], 0) is IMAGE
+
+
+def test_an_identity_changes_nothing():
+    augmenter = Augmenter(Augmentation(fill_mode="wrap", cval=7.0), 0)
+    assert augmenter.view(IMAGE, DIGESTS[0], 5) is IMAGE
+
+
+def test_the_image_is_not_written_to():
+    image = IMAGE.copy()
+    image.flags.writeable = False
+    changed = Augmenter(STRONG, 0).view(image, DIGESTS[0], 1)
+    assert changed.dtype == np.uint8
+    assert changed.shape == image.shape
+    assert not np.array_equal(changed, image)
+
+
+def test_numpy_s_global_random_numbers_are_left_alone():
+    np.random.seed(5)
+    expected = np.random.random(4)
+    np.random.seed(5)
+    Augmenter(STRONG, 0).view(IMAGE, DIGESTS[0], 1)
+    assert np.array_equal(np.random.random(4), expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AUGMENTATION_PRESETS["light"],
+        STRONG,
+        Augmentation(zoom_range=(0.5, 1.5), fill_mode="constant", cval=30.0),
+        Augmentation(vertical_flip=True, horizontal_flip=True),
+        Augmentation(brightness_range=(0.3, 1.9)),
+    ],
+)
+def test_views_are_those_of_image_data_generator(settings):
+    generator = tensorflow().keras.preprocessing.image.ImageDataGenerator(
+        **dataclasses.asdict(settings), data_format="channels_last"
+    )
+    augmenter = Augmenter(settings, 3)
+    for digest in DIGESTS[:3]:
+        key = hashlib.sha256(f"{digest}:2:3".encode()).digest()
+        seed = int.from_bytes(key[:4], "big")
+        parameters = generator.get_random_transform(IMAGE.shape, seed=seed)
+        expected = generator.apply_transform(IMAGE.astype(np.float32), parameters)
+        view = augmenter.view(IMAGE, digest, 2)
+        assert np.abs(view - np.clip(expected, 0, 255)).max() <= 0.5
+
+
+def test_a_mirrored_view():
+    augmenter = Augmenter(Augmentation(horizontal_flip=True), 0)
+    pictures = [augmenter.view(IMAGE, digest, 1) for digest in DIGESTS]
+    mirrored = [np.array_equal(picture, IMAGE[:, ::-1]) for picture in pictures]
+    same = [np.array_equal(picture, IMAGE) for picture in pictures]
+    assert set(zip(mirrored, same, strict=True)) == {(True, False), (False, True)}
