@@ -81,6 +81,7 @@ class Bundle:
                 f"of format version {version}. Upgrade: pip install --upgrade cnntransfer"
             )
         bundle._check_sizes()
+        _ = bundle.class_names
         return bundle
 
     @staticmethod
@@ -94,7 +95,7 @@ class Bundle:
         try:
             content = json.loads((self.path / _METADATA).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise self._damaged(_METADATA, str(error)) from None
+            raise self._damaged(_METADATA, _reason(error)) from None
         if not isinstance(content, dict):
             raise self._damaged(_METADATA, "no JSON object")
         return content
@@ -105,7 +106,7 @@ class Bundle:
         try:
             text = (self.path / _LABELS).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise self._damaged(_LABELS, str(error)) from None
+            raise self._damaged(_LABELS, _reason(error)) from None
         names = tuple(text.removesuffix("\n").split("\n"))
         classes = self.metadata.get("output", {}).get("classes", len(names))
         if len(names) != classes:
@@ -159,7 +160,7 @@ class Bundle:
             with (self.path / _TABLES[name]).open(newline="", encoding="utf-8") as file:
                 return list(csv.DictReader(file))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise self._damaged(_TABLES[name], str(error)) from None
+            raise self._damaged(_TABLES[name], _reason(error)) from None
 
     def write_labels(self, class_names: Iterable[str]) -> None:
         """Write the class names."""
@@ -228,6 +229,12 @@ class Bundle:
             " Copy it again, or repeat the run with: "
             f"cnntransfer finetune --config {self.recipe_file}"
         )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

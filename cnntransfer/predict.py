@@ -97,7 +97,7 @@ def expand(arguments: Iterable[str | Path]) -> list[Path]:
         elif path.exists() or path.is_symlink():
             found = [path]
         elif glob.has_magic(str(argument)):
-            names = glob.glob(str(argument), recursive=True)  # noqa: PTH207 - Path.glob differs
+            names = glob.glob(str(argument), recursive=True)
             matches = sorted(map(Path, names))
             found = [match for match in matches if match.is_file()]
             if not found:

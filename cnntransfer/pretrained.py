@@ -53,7 +53,8 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
     weights = find_weights(backbone, top=True, observer=observer)
     folder = cache_folder() / "imagenet" / f"{backbone.name}-{weights.digest[:16]}"
     if not folder.is_dir():
-        with observer.task(f"Preparing {backbone.name} for this machine (once)"):
+        observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
+        with observer.task(f"Preparing {backbone.name}"):
             _make(backbone, weights, folder)
     return Bundle.open(folder)
 

@@ -158,7 +158,7 @@ class Head:
     dropout: float = setting(
         0.3, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
     )
-    l2: float = setting(0.0, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
+    l2: float = setting(0.01, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
 
 
 @dataclass(frozen=True)

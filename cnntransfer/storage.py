@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
@@ -42,9 +42,7 @@ def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
     """
-    with _writing(target):
-        check_target(target, overwrite=overwrite)
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(target), _checked_place(target, overwrite=overwrite):
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         draft.chmod(0o777 & ~_umask())
         try:
@@ -72,9 +70,7 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     Raises:
         OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
     """
-    with _writing(target):
-        check_target(target, overwrite=overwrite)
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(target), _checked_place(target, overwrite=overwrite):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             draft = folder / target.name
@@ -109,6 +105,21 @@ def check_target(target: Path, *, overwrite: bool) -> None:
             f"({(error.strerror or str(error)).lower()} when writing {target.name}). "
             "Choose another place with --output."
         ) from None
+
+
+@contextmanager
+def _checked_place(target: Path, *, overwrite: bool) -> Iterator[None]:
+    """Make the folders above ``target``; take away the new ones when the block fails."""
+    check_target(target, overwrite=overwrite)
+    made = [folder for folder in target.parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # Someone else may use them by now.
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 @contextmanager

@@ -29,6 +29,7 @@ LIGHT_MODULES = [
     "evaluate",
     "pretrained",
     "export",
+    "api",
     "cli",
     "__main__",
 ]
@@ -69,6 +70,7 @@ LAYERS = (
     ("metrics", "predict", "evaluate"),
     ("training",),
     ("pretrained", "export"),
+    ("api",),
     ("cli", "__main__"),
 )
 #: Needs that point upwards on purpose, inside functions: (importer, imported).

@@ -16,7 +16,7 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
     """List the pretrained networks.
 
     "weights" says where their ImageNet weights were found; "download" means that Keras would
-    fetch them. The blocks are what --unfreeze takes.
+    fetch them; "top block" is the first that --unfreeze takes. --json lists all blocks.
     """
     from ..models.backbones import BACKBONES
     from ..models.weights import candidates

@@ -119,8 +119,9 @@ def _print_csv(predictions: Iterable[Prediction], top: int) -> None:
     columns = [f"{name}{rank}" for rank in range(1, top + 1) for name in ("label", "probability")]
     if top == 1:
         columns = ["label", "probability"]
-    echo(_csv_line(["file", *columns, "rejected"]))
-    for prediction in predictions:
+    for number, prediction in enumerate(predictions):
+        if number == 0:
+            echo(_csv_line(["file", *columns, "rejected"]))
         best = prediction.top(top)
         cells = [cell for label, value in best for cell in (label, f"{value:.6f}")]
         cells += [""] * (2 * top - len(cells))
@@ -134,10 +135,9 @@ def _csv_line(cells: Sequence[object]) -> str:
 
 
 def _print_json(predictions: Iterable[Prediction], top: int, model: str) -> None:
-    """One JSON object, written as the predictions come."""
-    click.echo('{\n  "model": ' + json_text(model) + ',\n  "predictions": [', nl=False)
-    for number, prediction in enumerate(predictions):
-        separator = "," if number else ""
-        text = json_text(prediction.to_dict(top))
-        click.echo(f"{separator}\n    {text}", nl=False)
-    click.echo("\n  ]\n}")
+    """One JSON object, written as the predictions come; nothing when there is an error at once."""
+    separator = '{\n  "model": ' + json_text(model) + ',\n  "predictions": ['
+    for prediction in predictions:
+        echo(f"{separator}\n    {json_text(prediction.to_dict(top))}", nl=False)
+        separator = ","
+    echo("\n  ]\n}")

@@ -126,12 +126,12 @@ def build_head(layers: list[Any], features: int) -> Any:
 def standardise(layers: list[Any], features: NDArray[np.float32]) -> None:
     """Set the first head layer to the mean and variance of the training features.
 
-    Features that hardly vary in training are not blown up: a variance counts as at least a
-    hundredth of the average one.
+    A variance counts as at least the average one, so that features that hardly vary are not
+    amplified to the size of the others (``docs/accuracy.md``).
     """
     mean = features.mean(axis=0, dtype=np.float64)
     variance = features.var(axis=0, dtype=np.float64)
-    floor = max(0.01 * float(variance.mean()), 1e-7)
+    floor = max(float(variance.mean()), 1e-7)
     layers[0].set_weights([mean, np.maximum(variance, floor)])
 
 

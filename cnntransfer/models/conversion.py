@@ -6,10 +6,12 @@ in the user's cache folder and only copied into bundles.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..frameworks import quiet
+from ..frameworks import quiet, tensorflow
 from ..progress import SILENT, Observer
 from ..storage import atomic_file, cache_folder
 from .backbones import Backbone
@@ -19,11 +21,13 @@ from .weights import WeightsFile
 
 def convert(model: Any, target: Path) -> None:
     """Write a Keras model as a float32 LiteRT file with a dynamic batch dimension."""
-    with quiet(), atomic_file(target) as draft:
-        # Keras insists on the suffix.
-        written = draft.with_suffix(".tflite")
-        model.export(written, format="litert", verbose=False)
-        written.replace(draft)
+    # Not model.export(format="litert"): Keras 3.12, the last for Python 3.10, lacks it.
+    converter = tensorflow().lite.TFLiteConverter.from_keras_model(model)
+    # It prints, too, where sys.stdout is not the process's (notebooks).
+    with quiet(), redirect_stdout(io.StringIO()):
+        content = converter.convert()
+    with atomic_file(target) as draft:
+        draft.write_bytes(content)
 
 
 def converted_trunk(
@@ -42,7 +46,8 @@ def converted_trunk(
     name = f"{backbone.name}-{height}x{width}-{pooling}-{weights.digest[:16]}-{versions}.tflite"
     target = cache_folder() / "trunks" / name
     if not target.is_file():
-        with observer.task(f"Preparing {backbone.name} for this machine (once)"):
+        observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
+        with observer.task(f"Preparing {backbone.name}"):
             convert(build_trunk(backbone, image_size, pooling, weights).model, target)
     return target
 

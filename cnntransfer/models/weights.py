@@ -7,10 +7,13 @@ imports Keras.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sys
 import threading
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,8 +41,13 @@ BUILT_IN = {
 #: Where Keras downloads from, and how long to wait before the network counts as closed.
 _DOWNLOAD_HOST = "storage.googleapis.com"
 _PATIENCE_SECONDS = 5.0
-#: A top of 1000 classes has at most this many parameters (VGG's three dense layers).
-_LARGEST_TOP = 125_000_000
+#: Parameters of the tops that are more than one dense layer from features to classes.
+_LARGE_TOPS = {
+    "vgg16": 123_642_856,
+    "vgg19": 123_642_856,
+    "mobilenet_v3_small": 1_615_848,
+    "mobilenet_v3_large": 2_511_080,
+}
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ def check_fits(backbone: Backbone, path: Path, *, top: bool = False) -> bool:
     parameters = count_parameters(path)
     extra = parameters - backbone.parameters
     has_top = extra > 0
-    if extra != 0 and not 0 < extra <= _LARGEST_TOP:
+    if extra and not _is_top(backbone, extra):
         raise WeightsError(
             f"Expected weights of {backbone.name} ({backbone.parameters:,} parameters without "
             f"its top). Received: {path} with {parameters:,}. Choose the file that belongs to "
@@ -156,6 +164,13 @@ def check_fits(backbone: Backbone, path: Path, *, top: bool = False) -> bool:
             f"which has none. Provide {backbone.official_top} instead."
         )
     return has_top
+
+
+def _is_top(backbone: Backbone, parameters: int) -> bool:
+    """Whether a top of some number of classes has so many parameters."""
+    per_class = backbone.features + 1
+    is_dense = parameters > 0 and parameters % per_class == 0
+    return is_dense or parameters == _LARGE_TOPS.get(backbone.name)
 
 
 def count_parameters(path: Path) -> int:
@@ -206,8 +221,11 @@ def load_weights(model, backbone: Backbone, file: WeightsFile) -> None:  # type:
         else:
             # Keras' newer format finds layers by class and number: a top comes last and is
             # left unread.
-            model.load_weights(file.path)
-    except (ValueError, KeyError, OSError, IndexError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that the file does not hold.
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(file.path)
+    except (ValueError, KeyError, OSError, IndexError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
             f"Expected weights of {backbone.name}. Received: {file.path}, whose layers differ "
@@ -255,7 +273,10 @@ def _download(backbone: Backbone, *, top: bool, observer: Observer) -> WeightsFi
     previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)
     try:
-        getattr(keras().applications, backbone.constructor)(weights="imagenet", include_top=top)
+        # Keras draws its progress bar on stdout, which belongs to results.
+        with contextlib.redirect_stdout(sys.stderr):
+            build = getattr(keras().applications, backbone.constructor)
+            build(weights="imagenet", include_top=top)
     except Exception as error:  # Keras wraps what urllib raises in a bare Exception.
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(

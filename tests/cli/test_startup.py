@@ -45,6 +45,10 @@ def test_a_wrong_option_imports_nothing_heavy(photos):
     assert imported("finetune", photos, "--epochs", "0") == "code 2 imported"
 
 
-def test_the_check_can_fail(bundle, tmp_path):
-    line = imported("export", bundle.path, "--format", "keras", "-o", tmp_path / "out")
-    assert line.startswith("code 0 imported tensorflow keras")
+def test_the_check_can_fail(bundle, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('a stand-in')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert imported("export", bundle.path) == "code 8 imported"
+    (tmp_path / "tensorflow.py").write_text("import keras")
+    (tmp_path / "keras.py").write_text("")
+    assert imported("export", bundle.path) == "code 1 imported tensorflow keras"

@@ -5,18 +5,26 @@ Run with: pytest -o addopts="" tests/real/test_all_backbones.py
 
 import gc
 
+import numpy as np
 import pytest
 
 from cnntransfer import frameworks
+from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.models.backbones import BACKBONES, Preprocessing
+from cnntransfer.models.classifier import build_classifier, build_trunk, head_layers
+from cnntransfer.models.conversion import convert
+from cnntransfer.models.weights import WeightsFile
+from cnntransfer.recipe import Head
 
 # Tensors that cross the lower boundary of a block, where it is not one.
 NASNET_TENSORS = {"stack3": 2, "stack2": 2, "stack1": 3}
 
-FIRST_OF_FAMILY = {backbone.module: backbone for backbone in reversed(BACKBONES.values())}.values()
+FIRST_OF_FAMILY = list(
+    {backbone.module: backbone for backbone in reversed(BACKBONES.values())}.values()
+)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def forget_models():
     yield
     frameworks.keras().backend.clear_session()
@@ -42,9 +50,19 @@ def tensors_into(trunk, first):
     return len(crossing)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
-def test_trunk(backbone):
-    trunk = backbone.trunk(image_of(backbone.minimum_size))
+@pytest.fixture(scope="module", params=BACKBONES.values(), ids=BACKBONES)
+def built(request):
+    """A row and its trunk with random weights, built once for the tests below."""
+    backbone = request.param
+    size = (backbone.minimum_size, backbone.minimum_size)
+    yield backbone, build_trunk(backbone, size, "avg", WeightsFile(None, "random"))
+    frameworks.keras().backend.clear_session()
+    gc.collect()
+
+
+def test_trunk(built):
+    backbone, pooled = built
+    trunk = frameworks.keras().Model(pooled.model.input, pooled.model.layers[-2].output)
     own = backbone.own_layers(trunk)
     added = 1 if backbone.preprocessing is Preprocessing.BUILT_IN else 2
 
@@ -62,8 +80,28 @@ def test_trunk(backbone):
         assert tensors_into(trunk, first) == expected, block
 
 
+def test_saved_classifier_agrees_after_reloading(built, tmp_path):
+    backbone, trunk = built
+    classifier = build_classifier(trunk, head_layers(Head(), 3))
+    classifier.save(tmp_path / "model.keras")
+    shape = (2, *classifier.input_shape[1:])
+    images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+
+    reloaded = frameworks.keras().saving.load_model(tmp_path / "model.keras", compile=False)
+
+    expected = classifier.predict_on_batch(images)
+    assert expected.shape == (2, 3)
+    np.testing.assert_allclose(reloaded.predict_on_batch(images), expected, atol=1e-6)
+    (tmp_path / "model.keras").unlink()
+    if backbone in FIRST_OF_FAMILY:
+        convert(classifier, tmp_path / "model.tflite")
+        engine = LiteRTEngine([tmp_path / "model.tflite"])
+        converted = np.stack([engine.run(image).probabilities for image in images])
+        np.testing.assert_allclose(converted, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
-def test_smaller_images_are_refused(backbone):
+def test_smaller_images_are_refused(backbone, forget_models):
     with pytest.raises(ValueError, match="at least"):
         backbone.trunk(image_of(backbone.minimum_size - 1))
 
@@ -91,7 +129,7 @@ def use_imagenet(monkeypatch, backbone):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
-def test_full_model_and_its_official_file(backbone, asked, monkeypatch):
+def test_full_model_and_its_official_file(backbone, asked, monkeypatch, forget_models):
     use_imagenet(monkeypatch, backbone)
     model = backbone.full(image_of(backbone.default_size))
     assert model.output.shape == (None, 1000)
@@ -101,7 +139,7 @@ def test_full_model_and_its_official_file(backbone, asked, monkeypatch):
 
 # The names of a family differ in their start only, which the test above compares.
 @pytest.mark.parametrize("backbone", FIRST_OF_FAMILY, ids=lambda backbone: backbone.name)
-def test_official_headless_file(backbone, asked, monkeypatch):
+def test_official_headless_file(backbone, asked, monkeypatch, forget_models):
     use_imagenet(monkeypatch, backbone)
     backbone.trunk(image_of(backbone.default_size))
     assert asked == [backbone.official_notop]

@@ -1,4 +1,30 @@
-from __future__ import annotations
+"""A run from folder to bundle: complete, repeatable, and nothing left behind when it fails."""
+
+import shutil
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError
+from cnntransfer.models.backbones import get_backbone
+from cnntransfer.models.classifier import build_trunk
+from cnntransfer.models.weights import find_weights
+from cnntransfer.predict import predict
+from cnntransfer.progress import Observer
+from cnntransfer.recipe import Recipe, read_recipe
+from cnntransfer.training import run as run_module
+from cnntransfer.training.fit import HISTORY_COLUMNS
+from cnntransfer.training.run import PARITY_TOLERANCE, default_output, resolve, run
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
 
 
 def test_bundle_learns_the_colours(bundle):
@@ -10,3 +36,250 @@ def test_cli_fixture(cli, bundle, photos):
     code, out, err = cli("predict", "-m", bundle.path, photos / "red" / "red0.png")
     assert code == 0, err
     assert "red" in out.splitlines()[1]
+
+
+# ---- What is written down
+
+
+def test_splits_name_every_image_once(bundle, photos):
+    rows = bundle.read_table("splits")
+    files = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.png"))
+    assert sorted(row["file"] for row in rows) == files
+    assert {row["subset"] for row in rows} == {"train", "val"}
+    assert all(row["file"].startswith(row["label"]) for row in rows)
+    assert len({row["digest"] for row in rows}) == 30
+
+
+def test_predictions_are_those_of_the_held_out_images(bundle):
+    held_out = [r for r in bundle.read_table("splits") if r["subset"] != "train"]
+    rows = bundle.read_table("predictions")
+    assert [row["file"] for row in rows] == [row["file"] for row in held_out]
+    for row in rows:
+        probabilities = [float(row[f"p_{name}"]) for name in bundle.class_names]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert row["predicted"] == bundle.class_names[int(np.argmax(probabilities))]
+
+
+def test_history_has_every_epoch(bundle):
+    rows = bundle.read_table("history")
+    assert tuple(rows[0]) == HISTORY_COLUMNS
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_parity_is_recorded(bundle):
+    parity = bundle.metadata["parity"]
+    assert 0 <= parity["largest_difference"] <= parity["tolerance"] == PARITY_TOLERANCE
+    assert parity["images"] == min(16, len(bundle.read_table("predictions")))
+
+
+def test_metadata_tell_where_everything_comes_from(bundle, photos):
+    metadata = bundle.metadata
+    assert metadata["backbone"] == "mobilenet"
+    assert metadata["weights"]["source"] == "built-in"
+    assert metadata["dataset"]["source"] == str(photos)
+    assert metadata["output"]["classes"] == 3
+    assert metadata["versions"]["keras"].startswith("3.")
+    assert metadata["seconds"]["train"] > 0
+
+
+# ---- Repeating
+
+
+def head_weights(bundle, folder):
+    """Every array in model.keras outside the backbone."""
+    with zipfile.ZipFile(bundle.keras_file) as archive:
+        path = archive.extract("model.weights.h5", folder)
+    arrays = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return arrays
+
+
+def test_the_recipe_of_a_bundle_repeats_the_run_bit_by_bit(bundle, tmp_path):
+    again = run(read_recipe(bundle.recipe_file), tmp_path / "again")
+    for name in ("predictions.csv", "splits.csv", "recipe.yaml", "labels.txt"):
+        assert (again.path / name).read_bytes() == (bundle.path / name).read_bytes(), name
+    first, second = head_weights(bundle, tmp_path / "1"), head_weights(again, tmp_path / "2")
+    assert first.keys() == second.keys()
+    assert any("dense" in name for name in first)
+    for name, array in first.items():
+        assert np.array_equal(array, second[name]), name
+    for column in ("loss", "val_loss"):
+        losses = [[row[column] for row in b.read_table("history")] for b in (bundle, again)]
+        assert losses[0] == losses[1]
+
+
+# ---- Fine-tuning
+
+
+@pytest.fixture(scope="module")
+def finetuned(photos, tmp_path_factory):
+    """A bundle with a fine-tuned backbone, made of the photos in subsets and a broken one."""
+    folder = tmp_path_factory.mktemp("finetuned")
+    data = folder / "photos"
+    for path in sorted(photos.rglob("*.png")):
+        subset = {"6": "val", "7": "val", "8": "test", "9": "test"}.get(path.stem[-1], "train")
+        target = data / subset / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    (data / "train" / "red" / "broken.png").write_bytes(b"")
+    recipe = Recipe(data=str(data)).override(
+        {
+            "image_size": 64,
+            "batch_size": 64,
+            "stages.head.epochs": 3,
+            "stages.head.learning_rate": 1e-4,
+            "stages.finetune.unfreeze": "block13",
+            "stages.finetune.epochs": 2,
+            "stages.finetune.learning_rate": 1e-5,
+        }
+    )
+    notes = Notes()
+    return run(recipe, folder / "bundle", observer=notes), notes.notes
+
+
+def test_finetuning_changes_the_unfrozen_layers_only(finetuned, bundle):
+    tuned, _ = finetuned
+    assert tuned.trunk_file.read_bytes() != bundle.trunk_file.read_bytes()
+    model = tuned.load_keras()
+    mobilenet = get_backbone("mobilenet")
+    original = build_trunk(mobilenet, (64, 64), "avg", find_weights(mobilenet))
+    changed = [
+        layer.name
+        for layer in original.layers
+        for before, after in zip(
+            layer.get_weights(), model.get_layer(layer.name).get_weights(), strict=True
+        )
+        if not np.array_equal(before, after)
+    ]
+    # Kernels of the top block; its batch normalisation stays as it was.
+    assert changed == ["conv_dw_13", "conv_pw_13"]
+
+
+def test_a_finetuned_bundle_is_as_consistent_as_a_frozen_one(finetuned):
+    tuned, _ = finetuned
+    stages = [row["stage"] for row in tuned.read_table("history")]
+    assert stages == ["head"] * 3 + ["finetune"] * 2
+    assert tuned.metadata["parity"]["largest_difference"] <= PARITY_TOLERANCE
+    assert set(tuned.metadata["metrics"]) == {"val", "test"}
+    rows = tuned.read_table("predictions")
+    data = read_recipe(tuned.recipe_file).data
+    results = predict(tuned, [f"{data}/{row['file']}" for row in rows])
+    for row, result in zip(rows, results, strict=True):
+        recorded = [float(row[f"p_{name}"]) for name in tuned.class_names]
+        np.testing.assert_allclose(result.probabilities, recorded, atol=2e-6)
+
+
+def test_broken_images_are_listed(finetuned):
+    tuned, notes = finetuned
+    assert tuned.read_table("rejected") == [
+        {"file": "train/red/broken.png", "reason": "is empty (0 bytes)"}
+    ]
+    assert any("red/broken.png: is empty (0 bytes)" in note for note in notes)
+
+
+def test_the_user_s_subsets_are_kept(finetuned):
+    tuned, _ = finetuned
+    for row in tuned.read_table("splits"):
+        assert row["file"].startswith(f"{row['subset']}/{row['label']}/")
+
+
+def test_the_batch_is_no_larger_than_the_training_set(finetuned):
+    tuned, notes = finetuned
+    training = [row for row in tuned.read_table("splits") if row["subset"] == "train"]
+    assert read_recipe(tuned.recipe_file).batch_size == len(training) < 64
+    assert any(f"All {len(training)} make one batch." in note for note in notes)
+
+
+# ---- Failing
+
+
+def test_a_conversion_that_computes_something_else_is_noticed(small_recipe, tmp_path, monkeypatch):
+    convert = run_module.convert
+
+    def broken(model, target):
+        *weights, bias = model.get_weights()
+        model.set_weights([*weights, bias[::-1] + 1e-2 * np.arange(3)])
+        convert(model, target)
+
+    monkeypatch.setattr(run_module, "convert", broken)
+    recipe = small_recipe.override({"stages.head.epochs": 1})
+    with pytest.raises(TrainingError, match=r"LiteRT files to compute what model\.keras computes"):
+        run(recipe, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_is_stopped_leaves_nothing(small_recipe, tmp_path, monkeypatch, error):
+    def stop(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(run_module, "_check_parity", stop)
+    with pytest.raises(error):
+        run(small_recipe.override({"stages.head.epochs": 1}), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Fails the test when images are read or weights are looked up."""
+
+    def work(*_args, **_options):
+        pytest.fail("work was begun")
+
+    monkeypatch.setattr(run_module, "read_dataset", work)
+    monkeypatch.setattr(run_module, "list_images", work)
+
+
+def test_an_existing_output_is_refused_before_any_work(small_recipe, tmp_path, no_work):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputError, match="exists already"):
+        run(small_recipe, tmp_path / "out")
+    with pytest.raises(OutputError, match="exists already"):
+        run(small_recipe, tmp_path / "new", show_input=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": None}, "Expected a folder with one sub-folder of images per class"),
+        ({"backbone": "mobilenett"}, "Did you mean 'mobilenet'"),
+        ({"image_size": 16}, "--image-size: expected at least 32 pixels a side"),
+        ({"stages.finetune.unfreeze": "blok1"}, "Unknown block of mobilenet"),
+    ],
+)
+def test_wrong_recipes_are_refused_before_any_work(
+    small_recipe, tmp_path, no_work, changes, message
+):
+    with pytest.raises(UsageError, match=message):
+        run(small_recipe.override(changes), tmp_path / "out")
+
+
+def test_data_that_cannot_be_split(small_recipe, photos, tmp_path):
+    shutil.copytree(photos / "red", tmp_path / "data" / "red")
+    with pytest.raises(DataError, match="Expected at least two classes"):
+        run(small_recipe.override({"data": str(tmp_path / "data")}), tmp_path / "out")
+
+
+# ---- Resolving
+
+
+def test_resolving_fills_in_what_the_backbone_decides(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    backbone, recipe = resolve(Recipe(data="photos", backbone="Inception-V3"))
+    assert backbone.name == recipe.backbone == "inception_v3"
+    assert recipe.image_size == (299, 299)
+    assert recipe.data == str(photos)
+
+
+def test_the_default_output_is_a_new_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(data="/photos/my flowers/", backbone="vgg16")
+    assert str(default_output(recipe)) == "runs/my flowers-vgg16"
+    (tmp_path / "runs" / "my flowers-vgg16").mkdir(parents=True)
+    assert str(default_output(recipe)) == "runs/my flowers-vgg16-2"

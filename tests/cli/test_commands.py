@@ -1,0 +1,384 @@
+"""Every command does what its help says: results on stdout, notes on stderr."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnntransfer import __version__
+from cnntransfer.cli import COMMANDS, main
+from cnntransfer.models.backbones import BACKBONES
+
+SAMPLES = Path(__file__).parents[2] / "sample_images"
+BIRD = SAMPLES / "bird.jpg"
+SMALL = ("--image-size", "64", "--batch-size", "8", "--epochs", "3")
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def some(bundle, photos):
+    """Arguments for predict: the model and three images."""
+    files = [photos / "red" / "red0.png", photos / "blue" / "blue1.png", photos / "red/red2.png"]
+    return ["predict", "-m", str(bundle.path)], [str(file) for file in files]
+
+
+def command_of(name: str) -> click.Command:
+    return importlib.import_module(f"cnntransfer.cli.{name}").command
+
+
+def next_commands(notes: str) -> list[list[str]]:
+    """The command lines that a command's notes propose."""
+    lines = [line for line in notes.splitlines() if line.startswith(("Next: ", "  or: "))]
+    assert lines, notes
+    return [shlex.split(line[6:].split("   ")[0])[1:] for line in lines]
+
+
+class TestHelp:
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_summary_and_examples(self, cli, name):
+        code, out, err = cli(name, "--help")
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0].startswith(f"Usage: cnntransfer {name} ")
+        assert lines[2].strip() == COMMANDS[name]
+        assert "  Examples:" in lines
+        assert cli(name, "-h") == (code, out, err)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_examples_can_be_parsed(self, name):
+        command = command_of(name)
+        examples = [line.strip() for line in command.epilog.splitlines()[2:]]
+        assert examples
+        for line in examples:
+            _, _, call = line.partition(f"cnntransfer {name}")
+            words = shlex.split(call.split(")")[0].split(">")[0], comments=True)
+            command.make_context(name, words)
+
+    def test_every_option_is_explained(self):
+        for name in COMMANDS:
+            for parameter in command_of(name).params:
+                if isinstance(parameter, click.Option) and not parameter.hidden:
+                    assert parameter.help, f"{name} {parameter.name}"
+                    assert parameter.help.split(" [default")[0].endswith((".", "none"))
+
+    def test_first_page(self, cli):
+        code, out, err = cli("--help")
+        assert (code, err) == (0, "")
+        for name, summary in COMMANDS.items():
+            assert f"  {name:<12}{summary}\n" in out
+
+    def test_version(self, cli):
+        assert cli("--version") == (0, f"cnntransfer, version {__version__}\n", "")
+
+
+class TestFinetune:
+    def test_from_folder_to_next_command(self, cli, photos, tmp_path):
+        code, out, err = cli("finetune", photos, *SMALL, "-v", "--show-input", "seen")
+        assert code == 0
+        lines = out.splitlines()
+        assert lines[0].startswith("Validation accuracy ")
+        assert " on 7 images (balanced " in lines[0]
+        assert lines[1] == "Bundle   runs/photos-mobilenet"
+        assert lines[2].startswith("Time ")
+        assert "30 images of 3 classes: 23 train, 7 val\n" in err
+        assert err.count("head ") >= 3  # -v: one line per epoch.
+        seen = sorted((tmp_path / "seen").iterdir())
+        assert len(seen) == 46
+        assert {path.suffix for path in seen} == {".png"}
+        with Image.open(seen[0]) as image:
+            assert (image.size, image.mode) == ((64, 64), "RGB")
+        proposals = next_commands(err)
+        assert [words[0] for words in proposals] == ["predict", "export"]
+        for words in proposals:
+            assert cli(*words)[0] == 0
+
+    def test_json_from_a_config(self, cli, bundle, photos, tmp_path):
+        config = ("--config", bundle.recipe_file)
+        code, out, err = cli("finetune", *config, "--epochs", "1", "--json", "-q", "-o", "out")
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        assert result["bundle"] == "out"
+        assert {"format_version", "input", "output", "dataset", "metrics", "parity", "seconds"} <= (
+            result.keys()
+        )
+        assert result["dataset"]["source"] == str(photos)
+        assert result["input"]["height"] == 64  # From the recipe.
+
+    def test_default_output_is_numbered(self, photos, tmp_path):
+        from cnntransfer.recipe import Recipe
+        from cnntransfer.training.run import default_output
+
+        recipe = Recipe(data=str(photos))
+        assert default_output(recipe) == Path("runs/photos-mobilenet")
+        Path("runs/photos-mobilenet").mkdir(parents=True)
+        assert default_output(recipe) == Path("runs/photos-mobilenet-2")
+
+
+class TestPredict:
+    def test_one_image(self, cli, some):
+        command, files = some
+        code, out, err = cli(*command, files[0])
+        lines = out.splitlines()
+        assert (code, err, lines[0]) == (0, "", files[0])
+        assert lines[1].endswith(" %  red")
+        assert len(lines) == 4
+
+    def test_several_images_keep_their_order(self, cli, some, photos):
+        command, files = some
+        code, out, err = cli(*command, *files)
+        assert (code, err) == (0, "")
+        assert [line.split("\t")[1] for line in out.splitlines()] == files
+        assert [line.split("\t")[0].split()[-1] for line in out.splitlines()] == [
+            "red",
+            "blue",
+            "red",
+        ]
+        mixed = [files[1], photos / "green", str(photos / "red" / "red[12].png")]
+        _, out, _ = cli(*command, *mixed)
+        shown = [Path(line.split("\t")[1]).name for line in out.splitlines()]
+        assert shown == [
+            "blue1.png",
+            *(f"green{number}.png" for number in range(10)),
+            "red1.png",
+            "red2.png",
+        ]
+
+    def test_folder_with_all_below(self, cli, some, photos):
+        _, out, _ = cli(*some[0], photos)
+        assert len(out.splitlines()) == 30
+
+    def test_json(self, cli, some, bundle):
+        command, files = some
+        _, out, err = cli(*command, "--json", "--top", "2", *files)
+        result = json.loads(out)
+        assert err == ""
+        assert result.keys() == {"model", "predictions"}
+        assert result["model"] == str(bundle.path)
+        rows = result["predictions"]
+        assert [row["file"] for row in rows] == files
+        assert [row["label"] for row in rows] == ["red", "blue", "red"]
+        assert rows[0].keys() == {"file", "label", "probability", "top", "rejected"}
+        assert [len(row["top"]) for row in rows] == [2, 2, 2]
+        assert rows[0]["top"][0] == {"label": "red", "probability": rows[0]["probability"]}
+
+    def test_csv(self, cli, some):
+        command, files = some
+        _, out, _ = cli(*command, "--csv", *files)
+        rows = list(csv.DictReader(out.splitlines()))
+        assert list(rows[0]) == ["file", "label", "probability", "rejected"]
+        assert [row["file"] for row in rows] == files
+        _, out, _ = cli(*command, "--csv", "--top", "2", *files)
+        header = "file,label1,probability1,label2,probability2,rejected"
+        assert out.splitlines()[0] == header
+
+    def test_top(self, cli, some):
+        command, files = some
+        assert len(cli(*command, "--top", "1", files[0])[1].splitlines()) == 2
+        assert len(cli(*command, "--top", "2", *files)[1].splitlines()) == 9
+        assert len(cli(*command, "--top", "99", files[0])[1].splitlines()) == 4
+
+    def test_forms_agree(self, cli, some):
+        command, files = some
+        rows = json.loads(cli(*command, "--json", *files)[1])["predictions"]
+        table = list(csv.DictReader(cli(*command, "--csv", *files)[1].splitlines()))
+        for row, cells in zip(rows, table, strict=True):
+            assert (row["label"], f"{row['probability']:.6f}") == (
+                cells["label"],
+                cells["probability"],
+            )
+
+    def test_show_input(self, cli, some, tmp_path):
+        command, files = some
+        assert cli(*command, "--show-input", "seen", *files)[0] == 0
+        seen = sorted(path.name for path in (tmp_path / "seen").iterdir())
+        assert seen == ["0000-red0.png", "0001-blue1.png", "0002-red2.png"]
+        with Image.open(tmp_path / "seen" / seen[0]) as image:
+            assert np.asarray(image).shape == (64, 64, 3)
+
+    def test_without_a_model_imagenet_answers(self, cli, photos):
+        code, out, err = cli("predict", BIRD)
+        lines = out.splitlines()
+        assert (code, lines[0], len(lines)) == (0, str(BIRD), 6)
+        assert lines[1].endswith(" %  drake")
+        (words,) = next_commands(err)
+        assert words == ["finetune", "FOLDER"]
+        assert cli("predict", "-q", BIRD) == (0, out, "")
+
+    def test_pretrained_network_by_name(self, cli):
+        code, out, err = cli("predict", "-m", "mobilenet", BIRD, "--json")
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        assert result["model"] == "mobilenet"
+        assert result["predictions"][0]["label"] == "drake"
+
+
+class TestEvaluate:
+    def test_text(self, cli, bundle, photos, tmp_path):
+        code, out, err = cli("evaluate", bundle.path, photos)
+        assert code == 0
+        for figure in ("images", "accuracy (top-1)", "balanced accuracy", "macro F1", "log loss"):
+            assert f"\n {figure} " in f"\n{out}"
+        assert "top-5" not in out  # Three classes.
+        # Run in TestFinetune.
+        assert next_commands(err) == [["export", str(bundle.path), "--format", "litert"]]
+        assert cli("evaluate", "-q", bundle.path, photos) == (0, out, "")
+
+    def test_json(self, cli, bundle, photos):
+        code, out, err = cli("evaluate", bundle.path, photos, "--json")
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        assert (result["model"], result["data"]) == (str(bundle.path), str(photos))
+        assert result["images"] == 30
+        assert 0.5 < result["accuracy"] <= 1
+        assert np.array(result["confusion"]).sum() == 30
+
+    def test_subset(self, cli, bundle, photos, tmp_path):
+        (tmp_path / "data").mkdir()
+        for name in ("train", "test"):
+            (tmp_path / "data" / name).symlink_to(photos)
+        _, out, _ = cli("evaluate", bundle.path, "data", "--subset", "train", "--json")
+        assert json.loads(out)["images"] == 30
+        assert cli("evaluate", bundle.path, "data", "--subset", "val")[0] == 3
+
+
+class TestExport:
+    def test_text_and_next(self, cli, bundle):
+        code, out, err = cli("export", bundle.path, "--format", "keras")
+        folder = f"exports/{bundle.path.name}-keras"
+        lines = out.splitlines()
+        assert code == 0
+        assert lines[0].startswith(f"{folder}/model.keras  (")
+        assert lines[1] == f"{folder}/labels.txt"
+        assert lines[2].startswith("Same as predict: largest difference of a probability ")
+        prefix = "Next: in Python: "
+        assert err.startswith(prefix)
+        import keras
+
+        images = np.zeros((2, 64, 64, 3), np.float32)
+        call = err.removeprefix(prefix).strip().replace("(images)", "(images, verbose=0)")
+        assert eval(call, {"keras": keras, "images": images}).shape == (2, 3)
+
+    def test_json(self, cli, bundle):
+        code, out, err = cli("export", bundle.path, "--format", "keras", "-o", "o", "--json", "-q")
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        assert result.keys() == {
+            "format",
+            "folder",
+            "artifact",
+            "bytes",
+            "largest_difference",
+            "usage",
+        }
+        assert Path(result["artifact"]).stat().st_size == result["bytes"]
+        assert sorted(path.name for path in Path("o").iterdir()) == [
+            "input.json",
+            "labels.txt",
+            "model.keras",
+        ]
+
+
+class TestLists:
+    def test_backbones(self, cli):
+        code, out, err = cli("backbones")
+        assert code == 0
+        assert len(out.splitlines()) == len(BACKBONES) + 2
+        assert err == "Next: cnntransfer finetune FOLDER --backbone NAME\n"
+
+    def test_backbones_json(self, cli):
+        rows = json.loads(cli("backbones", "--json")[1])
+        assert [row["name"] for row in rows] == list(BACKBONES)
+        assert rows[0].keys() == {
+            "name",
+            "constructor",
+            "image_size",
+            "minimum_size",
+            "features",
+            "parameters",
+            "preprocessing",
+            "blocks",
+            "license",
+            "weights",
+        }
+
+    def test_backbones_offline(self, cli):
+        rows = json.loads(cli("backbones", "--offline", "--json")[1])
+        assert [(row["name"], row["weights"]) for row in rows] == [
+            ("mobilenet", "built-in"),
+            ("mobilenet_v2", "built-in"),
+        ]
+
+    def test_weights(self, cli):
+        code, out, err = cli("weights")
+        assert code == 0
+        assert [line.split()[0] for line in out.splitlines()[2:]] == ["mobilenet", "mobilenet_v2"]
+        assert f"Not here: {len(BACKBONES) - 2} others. Keras downloads them" in err
+        (words,) = next_commands(err)
+        assert cli(*words)[0] == 0
+
+    def test_weights_json(self, cli):
+        code, out, _ = cli("weights", "mobilenet", "--json", "-q")
+        (row,) = json.loads(out)
+        assert code == 0
+        assert row.keys() == {"backbone", "source", "top", "verified", "file"}
+        assert (row["source"], row["top"], row["verified"]) == ("built-in", "with top", "ok")
+
+    def test_damaged_weights(self, cli, tmp_path, monkeypatch):
+        (tmp_path / "resnet50_imagenet.weights.h5").write_bytes(b"no weights")
+        monkeypatch.setenv("CNNTRANSFER_WEIGHTS", str(tmp_path))
+        code, out, _ = cli("weights", "resnet50", "--json")
+        assert code == 4
+        assert "cannot be read" in json.loads(out)[0]["verified"]
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_script(self, cli, shell):
+        code, out, err = cli("completion", shell)
+        assert (code, err) == (0, "")
+        assert f"_CNNTRANSFER_COMPLETE={shell}_complete" in out
+
+    def test_shell_of_the_environment(self, cli, monkeypatch):
+        monkeypatch.setenv("SHELL", "/usr/bin/fish")
+        assert cli("completion") == cli("completion", "fish")
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            ("cnntransfer ex", ["export"]),
+            ("cnntransfer ", list(COMMANDS)),
+            ("cnntransfer predict --sh", ["--show-input"]),
+        ],
+    )
+    def test_names(self, words, expected, monkeypatch):
+        monkeypatch.setenv("_CNNTRANSFER_COMPLETE", "bash_complete")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+        finished = subprocess.run(
+            [sys.executable, "-c", "from cnntransfer.__main__ import main; main()"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert [line.partition(",")[2] for line in finished.stdout.splitlines()] == expected
+        assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_the_group_knows_its_commands():
+    context = click.Context(main)
+    assert main.list_commands(context) == list(COMMANDS)
+    assert main.get_command(context, "nothing") is None

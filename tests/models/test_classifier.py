@@ -1,0 +1,211 @@
+"""The model contract: one flat graph, pixels in, probabilities out; what trains and what not."""
+
+import numpy as np
+import pytest
+
+from cnntransfer.errors import UsageError
+from cnntransfer.frameworks import keras
+from cnntransfer.models.backbones import get_backbone
+from cnntransfer.models.classifier import (
+    build_classifier,
+    build_head,
+    build_trunk,
+    check_image_size,
+    copy_weights,
+    head_layers,
+    set_trainable,
+    standardise,
+    weights_digest,
+)
+from cnntransfer.models.weights import find_weights
+from cnntransfer.recipe import Head
+
+MOBILENET = get_backbone("mobilenet")
+IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 64, 48, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    """The real MobileNet for pictures of 64 x 48; its trainable flags change."""
+    return build_trunk(MOBILENET, (64, 48), "avg", find_weights(MOBILENET))
+
+
+@pytest.fixture
+def classifier(trunk):
+    set_trainable(trunk, 0, train_batch_normalization=False)
+    return build_classifier(trunk, head_layers(Head(units=(8,)), 3))
+
+
+def test_the_classifier_is_one_flat_graph(classifier):
+    k = keras()
+    assert not [layer for layer in classifier.layers if isinstance(layer, k.Model)]
+    assert not [layer for layer in classifier.layers if isinstance(layer, k.layers.Lambda)]
+    names = [layer.name for layer in classifier.layers]
+    assert names[0] == "image"
+    assert "features" in names
+    assert names[-1] == "probabilities"
+    assert "conv_pw_13_relu" in names
+
+
+def test_the_contract_of_input_and_output(classifier):
+    (image,) = classifier.inputs
+    assert (image.name, image.shape, image.dtype) == ("image", (None, 64, 48, 3), "float32")
+    (output,) = classifier.outputs
+    assert (output.shape, output.dtype) == ((None, 3), "float32")
+    probabilities = np.asarray(classifier(IMAGES))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (probabilities >= 0).all()
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_features_are_those_of_keras_with_its_own_preprocessing(pooling):
+    k = keras()
+    file = find_weights(MOBILENET)
+    ours = build_trunk(MOBILENET, (64, 48), pooling, file)
+    theirs = k.applications.MobileNet(
+        weights=None, include_top=False, pooling=pooling, input_shape=(64, 48, 3)
+    )
+    theirs.load_weights(file.path)
+    expected = theirs(k.applications.mobilenet.preprocess_input(IMAGES.copy()))
+    np.testing.assert_allclose(np.asarray(ours.model(IMAGES)), np.asarray(expected), atol=1e-4)
+
+
+def test_an_image_s_result_does_not_depend_on_its_neighbours(classifier):
+    together = np.asarray(classifier(IMAGES))
+    alone = np.concatenate([np.asarray(classifier(image[None])) for image in IMAGES])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_too_small_images_are_refused():
+    check_image_size(MOBILENET, (32, 32))
+    with pytest.raises(UsageError) as caught:
+        build_trunk(MOBILENET, (64, 31), "avg", find_weights(MOBILENET, "none"))
+    assert str(caught.value) == (
+        "--image-size: expected at least 32 pixels a side for mobilenet (default 224). "
+        "Received: 64x31."
+    )
+
+
+# ---- The head
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        (Head(), ["standardise", "dropout", "probabilities"]),
+        (Head(dropout=0.0), ["standardise", "probabilities"]),
+        (
+            Head(units=(8, 4), activation="gelu", batch_normalization=True, dropout=0.5),
+            ["standardise"]
+            + [f"hidden{n}{part}" for n in (1, 2) for part in ("", "_bn", "_gelu", "_dropout")]
+            + ["probabilities"],
+        ),
+    ],
+)
+def test_layers_of_the_head(head, names):
+    layers = head_layers(head, 5)
+    assert [layer.name for layer in layers] == names
+    model = build_head(layers, 7)
+    assert (model.input_shape, model.output_shape) == ((None, 7), (None, 5))
+
+
+def test_the_l2_penalty_is_on_every_kernel():
+    model = build_head(head_layers(Head(units=(8,), l2=0.25), 3), 7)
+    kernels = [w.numpy() for w in model.trainable_variables if w.name == "kernel"]
+    assert len(kernels) == 2
+    penalty = sum(0.25 * (kernel**2).sum() for kernel in kernels)
+    assert float(sum(model.losses)) == pytest.approx(penalty, rel=1e-5)
+    assert build_head(head_layers(Head(units=(8,), l2=0.0), 3), 7).losses == []
+
+
+def test_features_are_standardised_but_none_is_amplified_beyond_the_average():
+    random = np.random.default_rng(0)
+    features = random.normal(5, [0.1, 0.5, 1, 2, 3, 4], (200, 6)).astype(np.float32)
+    layers = head_layers(Head(), 3)
+    model = build_head(layers, 6)
+    standardise(layers, features)
+    result = np.asarray(layers[0](features, training=True))
+    variance = features.var(axis=0)
+    np.testing.assert_allclose(result.mean(axis=0), 0, atol=1e-5)
+    expected = variance / np.maximum(variance, variance.mean())
+    np.testing.assert_allclose(result.var(axis=0), expected, rtol=1e-3)
+    assert expected[-1] == 1 > expected[0]
+    assert not [v for v in model.trainable_variables if "standardise" in v.path]
+
+
+@pytest.mark.parametrize("level", [0.0, 7.0])
+def test_features_that_hardly_vary_are_not_blown_up(level):
+    random = np.random.default_rng(0)
+    features = random.normal(0, 1, (200, 6)).astype(np.float32)
+    features[:, 0] = level
+    features[:, 1] = level + random.normal(0, 1e-6, 200)
+    layers = head_layers(Head(), 3)
+    build_head(layers, 6)
+    standardise(layers, features)
+    surprise = np.full((1, 6), level + 1, np.float32)
+    assert np.abs(np.asarray(layers[0](surprise)))[0, :2].max() < 15
+
+
+def test_features_that_are_all_dead():
+    layers = head_layers(Head(), 3)
+    model = build_head(layers, 6)
+    standardise(layers, np.zeros((10, 6), np.float32))
+    assert np.isfinite(np.asarray(model(np.zeros((2, 6), np.float32)))).all()
+
+
+# ---- What trains
+
+
+def counted(trunk):
+    return sum(bool(layer.trainable and layer.trainable_weights) for layer in trunk.layers)
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "train_bn", "layers"),
+    [("none", False, 0), ("none", True, 0), ("block13", False, 2), ("block13", True, 4),
+     ("3", False, 1), ("3", True, 2), ("all", False, 27), ("all", True, 54)],
+)  # fmt: skip
+def test_how_many_layers_train(trunk, unfreeze, train_bn, layers):
+    top = MOBILENET.cut(unfreeze)
+    set_trainable(trunk, top, train_batch_normalization=train_bn)
+    assert counted(trunk) == layers
+    assert not any(layer.trainable for layer in trunk.layers[: len(trunk.layers) - top])
+
+
+def test_the_trunk_s_layers_are_the_backbone_s_own(trunk):
+    assert len(trunk.layers) == MOBILENET.layers
+    assert trunk.layers[0].name == "conv1"
+    assert trunk.layers[-1].name == "conv_pw_13_relu"
+
+
+def statistics(trunk):
+    return weights_digest(
+        [layer for layer in trunk.layers if "moving_mean" in str([w.name for w in layer.weights])]
+    )
+
+
+@pytest.mark.parametrize("train_bn", [False, True])
+def test_batch_normalisation_infers_unless_it_is_told_to_train(train_bn):
+    trunk = build_trunk(MOBILENET, (32, 32), "avg", find_weights(MOBILENET))
+    set_trainable(trunk, MOBILENET.cut("all"), train_batch_normalization=train_bn)
+    model = build_classifier(trunk, head_layers(Head(dropout=0.0), 3))
+    before = statistics(trunk)
+    images = IMAGES[:, :32, :32]
+    training, inference = model(images, training=True), model(images, training=False)
+    assert (statistics(trunk) != before) is train_bn
+    assert np.allclose(training, inference, atol=1e-6) is not train_bn
+
+
+# ---- Weights as values
+
+
+def test_digest_and_copy():
+    heads = [head_layers(Head(units=(4,)), 3) for _ in range(2)]
+    for layers in heads:
+        build_head(layers, 5)
+    assert weights_digest(heads[0]) != weights_digest(heads[1])
+    copy_weights(heads[0], heads[1])
+    assert weights_digest(heads[0]) == weights_digest(heads[1])
+    with pytest.raises(ValueError):
+        copy_weights(heads[0], heads[1][:-1])

@@ -1,0 +1,83 @@
+"""Stages as data: their order, the guard over frozen weights."""
+
+import numpy as np
+import pytest
+
+from cnntransfer.errors import TrainingError, UsageError
+from cnntransfer.models.backbones import get_backbone
+from cnntransfer.models.classifier import build_trunk, set_trainable
+from cnntransfer.models.weights import find_weights
+from cnntransfer.recipe import Recipe, Stage
+from cnntransfer.training.stages import check_stages, frozen_guard
+
+MOBILENET = get_backbone("mobilenet")
+
+
+def stages(**unfreeze):
+    return Recipe(stages=tuple(Stage(name=name, unfreeze=how) for name, how in unfreeze.items()))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        stages(head="none"),
+        stages(head="none", more="none", top="block13", everything="all"),
+        stages(everything="all"),
+        stages(head="0", top="3"),
+    ],
+)
+def test_stages_that_can_follow_one_another(recipe):
+    check_stages(recipe, MOBILENET)
+
+
+def test_a_frozen_stage_after_an_unfrozen_one():
+    with pytest.raises(UsageError) as caught:
+        check_stages(stages(a="none", b="block13", c="none"), MOBILENET)
+    assert str(caught.value) == (
+        "stages: expected stages with a frozen trunk first. Received: 'c' (unfreeze: none) "
+        "after 'b'. Change their order."
+    )
+
+
+def test_a_block_that_the_backbone_has_not():
+    with pytest.raises(UsageError, match="Unknown block of mobilenet"):
+        check_stages(stages(a="blok13"), MOBILENET)
+
+
+@pytest.fixture(scope="module")
+def trunk():
+    return build_trunk(MOBILENET, (32, 32), "avg", find_weights(MOBILENET, "none"))
+
+
+def shift(layer, which=0):
+    weights = [np.copy(array) for array in layer.get_weights()]
+    weights[which].flat[0] += 1e-6
+    layer.set_weights(weights)
+
+
+@pytest.mark.parametrize(("name", "which"), [("conv1", 0), ("conv1_bn", 2), ("conv1_bn", 3)])
+def test_the_guard_names_the_layer_that_moved(trunk, name, which):
+    set_trainable(trunk, MOBILENET.cut("block13"), train_batch_normalization=False)
+    layer = trunk.model.get_layer(name)
+    with pytest.raises(TrainingError) as caught, frozen_guard(trunk):
+        shift(layer, which)
+    assert str(caught.value) == (
+        f"Expected frozen layers to stay as they were. Received: changed weights in {name}. "
+        "This is a bug; please report it with the recipe."
+    )
+
+
+def test_the_guard_lets_unfrozen_layers_move(trunk):
+    set_trainable(trunk, MOBILENET.cut("block13"), train_batch_normalization=False)
+    with frozen_guard(trunk):
+        shift(trunk.model.get_layer("conv_pw_13"))
+
+
+def test_batch_normalisation_inside_the_unfrozen_part_is_guarded_too(trunk):
+    set_trainable(trunk, MOBILENET.cut("block13"), train_batch_normalization=False)
+    layer = trunk.model.get_layer("conv_pw_13_bn")
+    with pytest.raises(TrainingError, match="conv_pw_13_bn"), frozen_guard(trunk):
+        shift(layer, 2)
+    set_trainable(trunk, MOBILENET.cut("block13"), train_batch_normalization=True)
+    with frozen_guard(trunk):
+        shift(layer, 2)
