@@ -177,7 +177,7 @@ class Stage:
         1e-3, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
     )
     epochs: int = setting(
-        100, int, "Most passes over the training images.", minimum=1, maximum=100_000
+        100, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )
     patience: int = setting(
         10,

@@ -240,6 +240,15 @@ def test_relative_targets_report_failures_too(tmp_path, monkeypatch, target):
     assert (Path(target) / "file.txt").is_file()
 
 
+def test_failing_to_make_a_folder_on_the_way_is_a_failure_to_write(tmp_path, monkeypatch):
+    def refuse(self, **_options):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "runs"))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=r"^Cannot write .*deep/out: Permission denied\."):
+        write_folder(tmp_path / "runs" / "deep" / "out")
+
+
 def test_failing_to_read_something_else_is_not_a_failure_to_write(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "runs" / "out"):
         (tmp_path / "photos" / "cat.jpg").read_bytes()

@@ -23,7 +23,7 @@ from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..engines.litert import LiteRTEngine
-from ..errors import TrainingError, UsageError
+from ..errors import TrainingError, UsageError, counted
 from ..metrics import Evaluation, figures
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import build_trunk, check_image_size
@@ -189,8 +189,8 @@ def _fit_batch_size(recipe: Recipe, dataset: Dataset, observer: Observer) -> Rec
     if training >= recipe.batch_size:
         return recipe
     observer.note(
-        f"Expected at least batch_size = {recipe.batch_size} training images. Received: "
-        f"{training}. All {training} make one batch."
+        f"Only {counted(training, 'training image')}, fewer than batch_size = "
+        f"{recipe.batch_size}: they make one batch."
     )
     return dataclasses.replace(recipe, batch_size=training)
 

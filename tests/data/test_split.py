@@ -131,6 +131,9 @@ def test_the_moved_photo_is_the_one_nearest_to_the_threshold():
     assert place(nearest, 0) > 1e-9
     result = sides(split(data, 1e-9))
     assert [d for d in own if result[d] == "val"] == [nearest]
+    highest = max(own, key=lambda d: place(d, 0))
+    result = sides(split(data, 1 - 1e-9))
+    assert [d for d in own if result[d] == "train"] == [highest]
 
 
 def test_shares_are_close_to_what_was_asked_for():
