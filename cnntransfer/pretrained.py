@@ -7,6 +7,7 @@ other bundle.
 from __future__ import annotations
 
 import csv
+import hashlib
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .bundle import Bundle
 from .data.images import InputSpec, Resize
 from .errors import BundleError, UsageError, nearest
 from .models.backbones import BACKBONES, Backbone, get_backbone
+from .models.conversion import convert, versions
 from .models.weights import WeightsFile, find_weights
 from .progress import SILENT, Observer
 from .storage import atomic_folder, cache_folder
@@ -51,12 +53,16 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
         WeightsError: its weights with their top are not found.
     """
     weights = find_weights(backbone, top=True, observer=observer)
-    folder = cache_folder() / "imagenet" / f"{backbone.name}-{weights.digest[:16]}"
-    if not folder.is_dir():
+    names = hashlib.sha256("\n".join(imagenet_classes()).encode()).hexdigest()
+    key = f"{backbone.name}-{weights.digest[:16]}-{names[:8]}-{versions()}"
+    folder = cache_folder() / "imagenet" / key
+    try:
+        return Bundle.open(folder)
+    except BundleError:  # Not there yet, or damaged.
         observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
         with observer.task(f"Preparing {backbone.name}"):
             _make(backbone, weights, folder)
-    return Bundle.open(folder)
+        return Bundle.open(folder)
 
 
 @cache
@@ -69,7 +75,6 @@ def imagenet_classes() -> tuple[str, ...]:
 def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
     from .frameworks import keras
     from .models.classifier import INPUT_NAME
-    from .models.conversion import convert
     from .models.weights import load_weights
     from .training.record import describe
 
@@ -79,7 +84,7 @@ def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
     load_weights(model, backbone, weights)
     # The centre crop is how these networks were trained and are judged.
     spec = InputSpec((side, side), Resize.CROP)
-    with atomic_folder(folder) as draft:
+    with atomic_folder(folder, overwrite=True) as draft:
         bundle = Bundle(draft)
         model.save(bundle.keras_file)
         convert(model, bundle.whole_litert_file)

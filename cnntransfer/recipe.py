@@ -176,6 +176,12 @@ class Stage:
     learning_rate: float = setting(
         1e-3, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
     )
+    schedule: str = setting(
+        "constant",
+        str,
+        "How the learning rate goes on: as it is, or down to zero along a cosine.",
+        choices=("constant", "cosine"),
+    )
     epochs: int = setting(
         100, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )
@@ -192,7 +198,9 @@ class Stage:
 
 
 HEAD_STAGE = Stage()
-FINETUNE_STAGE = Stage(name="finetune", unfreeze="none", learning_rate=5e-5, epochs=15, patience=4)
+FINETUNE_STAGE = Stage(
+    name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
+)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_its_probabilities_are_those_of_keras(mobilenet):
 
 def test_classes_are_in_keras_order():
     names = imagenet_classes()
-    assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet_tissue")
+    assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet paper")
 
 
 def test_a_folder_is_opened_as_a_bundle(bundle):

@@ -65,7 +65,12 @@ _AUGMENTATION = "Augmentation of training images"
 @setting_options(
     HEAD_STAGE,
     "stages.head",
-    {"epochs": "epochs", "learning_rate": "learning-rate", "patience": "patience"},
+    {
+        "epochs": "epochs",
+        "learning_rate": "learning-rate",
+        "schedule": "schedule",
+        "patience": "patience",
+    },
     "Training the head",
 )
 @setting_options(Recipe(), "", {"batch_size": "batch-size", "seed": "seed"}, "Training the head")
@@ -76,6 +81,7 @@ _AUGMENTATION = "Augmentation of training images"
         "unfreeze": "unfreeze",
         "epochs": "finetune-epochs",
         "learning_rate": "finetune-learning-rate",
+        "schedule": "finetune-schedule",
         "patience": "finetune-patience",
         "train_batch_normalization": "train-batch-normalization",
     },

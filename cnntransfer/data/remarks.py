@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ..errors import counted
@@ -27,6 +28,14 @@ def remarks(listing: Listing, dataset: Dataset) -> Iterator[str]:
         yield f"{counted(listing.ignored, 'other file')} ignored (no images, or in no class folder)"
     if listing.empty_classes:
         yield f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}"
+    training = dataset.counts().get("train", Counter())
+    for subset in ("val", "test"):
+        held_out = dataset.counts().get(subset, Counter())
+        if few := [name for name in held_out if held_out[name] >= training[name]]:
+            yield (
+                f"Few photos, so chance decides a lot: {subset} holds as many as train or more of "
+                f"{', '.join(few[:5])}. Another --split-seed splits them otherwise"
+            )
     sides: dict[str, set[str | None]] = {}
     labels: dict[str, set[str]] = {}
     for sample in dataset.samples:

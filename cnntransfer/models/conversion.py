@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def converted_trunk(
     Its name holds all that decides its content, so an entry never goes stale.
     """
     height, width = image_size
-    versions = f"tf{tensorflow_version()}-k{keras_version()}"
-    name = f"{backbone.name}-{height}x{width}-{pooling}-{weights.digest[:16]}-{versions}.tflite"
+    key = f"{weights.digest[:16]}-{versions()}"
+    name = f"{backbone.name}-{height}x{width}-{pooling}-{key}.tflite"
     target = cache_folder() / "trunks" / name
     if not target.is_file():
         observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
@@ -52,15 +53,6 @@ def converted_trunk(
     return target
 
 
-def tensorflow_version() -> str:
-    """The installed version, without importing TensorFlow."""
-    from importlib.metadata import version
-
-    return version("tensorflow")
-
-
-def keras_version() -> str:
-    """The installed version, without importing Keras."""
-    from importlib.metadata import version
-
-    return version("keras")
+def versions() -> str:
+    """What else decides a converted file: the converter's versions, without importing them."""
+    return f"tf{version('tensorflow')}-k{version('keras')}"

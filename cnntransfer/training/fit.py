@@ -13,7 +13,8 @@ from ..progress import SILENT, Observer
 from ..recipe import Stage
 from .sources import Source, Step
 
-#: The columns of a history row. Losses are mean cross-entropy in nats plus the L2 penalty.
+#: The columns of a history row. Losses are the mean cross-entropy in nats; that of training
+#: includes the L2 penalty.
 HISTORY_COLUMNS = (
     "stage",
     "epoch",
@@ -51,7 +52,7 @@ def fit(
     Raises:
         TrainingError: the loss became infinite or no number.
     """
-    optimizer = keras().optimizers.Adam(stage.learning_rate)
+    optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
     optimizer.build(model.trainable_variables)
     train_epoch = training.compile(_training_step(model, optimizer))
     validate = validation.compile(_validation_step(model))
@@ -63,11 +64,12 @@ def fit(
     with observer.task(f"Training {stage.name}", total=stage.epochs, unit="epochs") as advance:
         for epoch in range(stage.epochs):
             started = time.perf_counter()
+            learning_rate = float(optimizer.learning_rate)
             loss, accuracy = train_epoch(epoch)
             val_loss, val_accuracy = validate(0)
             figures = (stage.name, epoch + 1, loss, accuracy, val_loss, val_accuracy)
             seconds = round(time.perf_counter() - started, 4)
-            row = dict(zip(HISTORY_COLUMNS, (*figures, stage.learning_rate, seconds), strict=True))
+            row = dict(zip(HISTORY_COLUMNS, (*figures, learning_rate, seconds), strict=True))
             history.append(row)
             observer.epoch(row)
             advance(1)
@@ -87,6 +89,15 @@ def fit(
             "its changes were undone."
         )
     return history
+
+
+def _learning_rate(stage: Stage, steps: int) -> Any:
+    """A number, or a schedule over all steps of the stage (Loshchilov 2016, arXiv:1608.03983)."""
+    if stage.schedule == "constant":
+        return float(stage.learning_rate)
+    return keras().optimizers.schedules.CosineDecay(
+        float(stage.learning_rate), decay_steps=stage.epochs * steps
+    )
 
 
 def _training_step(model: Any, optimizer: Any) -> Step:

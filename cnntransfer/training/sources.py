@@ -6,6 +6,7 @@ TensorFlow's graph: at 122 rows that takes 2 ms, where ``Model.fit`` takes 70 ms
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -27,6 +28,10 @@ class Source(Protocol):
 
     def __len__(self) -> int:
         """Number of examples in an epoch."""
+
+    @property
+    def steps(self) -> int:
+        """Number of batches in an epoch."""
 
     def compile(self, step: Step) -> Callable[[int], tuple[float, float]]:
         """A function ``epoch -> (mean loss, accuracy)`` that runs the step over all batches."""
@@ -54,6 +59,11 @@ class FeatureSource:
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def steps(self) -> int:
+        """See :class:`Source`."""
+        return math.ceil(len(self) / self._batch_size)
 
     def compile(self, step: Step) -> Callable[[int], tuple[float, float]]:
         """See :class:`Source`."""
@@ -100,6 +110,11 @@ class PixelSource:
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def steps(self) -> int:
+        """See :class:`Source`."""
+        return math.ceil(len(self) / self._batch_size)
 
     def compile(self, step: Step) -> Callable[[int], tuple[float, float]]:
         """See :class:`Source`."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..data.augment import Augmenter
 from ..data.dataset import Dataset, Pixels
-from ..errors import TrainingError, UsageError
+from ..errors import TrainingError, UsageError, counted
 from ..frameworks import keras
 from ..models.backbones import Backbone
 from ..models.classifier import (
@@ -113,6 +113,12 @@ def train(
         set_random_seed(recipe.seed + number)
         top_layers = backbone.cut(stage.unfreeze)
         set_trainable(trunk, top_layers, train_batch_normalization=stage.train_batch_normalization)
+        if top_layers and not any(layer.trainable_weights for layer in trunk.layers):
+            observer.note(
+                f"Stage {stage.name!r}: the top {counted(top_layers, 'layer')} of {backbone.name} "
+                f"(unfreeze: {stage.unfreeze}) hold nothing to train; only the head will. "
+                f"Try unfreeze: {backbone.blocks[0][0]}"
+            )
         copy_weights(head.layers, top)
         training, validation = _sources(bool(top_layers), recipe, data)
         with frozen_guard(trunk):

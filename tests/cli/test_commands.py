@@ -213,7 +213,7 @@ class TestPredict:
         code, out, err = cli("predict", BIRD)
         lines = out.splitlines()
         assert (code, lines[0], len(lines)) == (0, str(BIRD), 6)
-        assert lines[1].endswith(" %  drake")
+        assert lines[1].endswith(" %  duck")
         (words,) = next_commands(err)
         assert words == ["finetune", "FOLDER"]
         assert cli("predict", "-q", BIRD) == (0, out, "")
@@ -223,7 +223,7 @@ class TestPredict:
         assert (code, err) == (0, "")
         result = json.loads(out)
         assert result["model"] == "mobilenet"
-        assert result["predictions"][0]["label"] == "drake"
+        assert result["predictions"][0]["label"] == "duck"
 
 
 class TestEvaluate:

@@ -33,6 +33,8 @@ class Epochs:
     def __init__(self, model, losses=()):
         self.model, self.losses = model, losses
 
+    steps = 1
+
     def __len__(self):
         return 1
 
@@ -141,6 +143,8 @@ class Arrays:
     def __init__(self, x, y):
         self.x, self.y = x, y
 
+    steps = 1
+
     def __len__(self):
         return len(self.y)
 
@@ -195,3 +199,19 @@ def test_features_that_are_no_numbers_end_it():
     x[3, 1] = np.nan
     with pytest.raises(TrainingError, match="Received: nan in epoch 1"):
         fit(model, Stage(epochs=3), Arrays(x, y), Arrays(x, y))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("constant", [0.1, 0.1, 0.1, 0.1]), ("cosine", [0.1, 0.085355, 0.05, 0.014645])],
+)
+def test_learning_rate_follows_the_schedule(schedule, expected):
+    keras_module = keras()
+    model = keras_module.Sequential(
+        [keras_module.Input((2,)), keras_module.layers.Dense(2, activation="softmax")]
+    )
+    x = np.eye(2, dtype=np.float32)
+    data = Arrays(x, np.array([0, 1]))
+    stage = Stage(learning_rate=0.1, schedule=schedule, epochs=4, patience=4)
+    rates = [row["learning_rate"] for row in fit(model, stage, data, data)]
+    assert rates == pytest.approx(expected, abs=1e-5)
