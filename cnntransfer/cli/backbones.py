@@ -46,7 +46,7 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
         )
         return
     print_table(
-        ("name", "size", "min", "features", "parameters", "input", "weights", "top block"),
+        ("name", "size", "min", "features", "parameters", "input", "top block", "licence", "weights"),
         [
             (
                 b.name,
@@ -55,8 +55,9 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
                 b.features,
                 b.parameters,
                 b.preprocessing.value,
-                source,
                 b.blocks[0][0],
+                b.weights_license.partition(" (")[0],
+                source,
             )
             for b, source in rows
         ],

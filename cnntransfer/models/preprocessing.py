@@ -23,7 +23,7 @@ class Preprocessing(enum.Enum):
     #: (x / 255 - mean) / deviation of ImageNet's channels, values about -2.1..2.6.
     TORCH = "torch"
     #: The model normalises inside its own graph: pixels from 0 to 255 go straight in.
-    BUILT_IN = "built_in"
+    BUILT_IN = "inside"
 
 
 # Statistics of the ImageNet training images. The first are R, G, B in units of the range
