@@ -46,7 +46,17 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
         )
         return
     print_table(
-        ("name", "size", "min", "features", "parameters", "input", "top block", "licence", "weights"),
+        (
+            "name",
+            "size",
+            "min",
+            "features",
+            "parameters",
+            "input",
+            "top block",
+            "licence",
+            "weights",
+        ),
         [
             (
                 b.name,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +79,10 @@ def command(
 
     def watched() -> Iterator[Prediction]:
         nonlocal rejected
-        with console.task("Predicting", total=len(paths)) as advance:
+        # On a terminal the lines are the progress; a bar would be drawn through them.
+        silent = nullcontext(lambda steps: None)
+        bar = silent if sys.stdout.isatty() else console.task("Predicting", total=len(paths))
+        with bar as advance:
             for prediction in predict(bundle, paths):
                 advance(1)
                 if prediction.rejected is not None:
