@@ -6,9 +6,9 @@ For every network, data set and seed (which chooses the split, too): the validat
 ``--unfreeze BLOCK`` a second run trains the top of the network, too.
 
     python benchmarks/accuracy.py --data ../shared/data/trashnet ../shared/data/eurosat \
-        --backbones mobilenet mobilenet_v2 resnet50 inception_v3 vgg16 --seeds 3
+        --backbones mobilenet mobilenet_v2 resnet50 inception_v3 vgg16
     python benchmarks/accuracy.py --data ../shared/data/eurosat --backbones resnet50 \
-        --seeds 3 --unfreeze conv5
+        --unfreeze conv5
 
 Prints one Markdown row per network: mean over data sets and seeds, and the range over seeds.
 """
@@ -88,14 +88,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--backbones", nargs="+", default=["mobilenet", "mobilenet_v2"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--unfreeze")
     arguments = parser.parse_args()
     cache: dict = {}
     header_printed = False
     for backbone in arguments.backbones:
         by_seed: list[Scores] = []
-        for seed in range(arguments.seeds):
+        for seed in arguments.seeds:
             of_sets = [
                 measure(backbone, data.resolve(), seed, arguments.unfreeze, cache)
                 for data in arguments.data
