@@ -29,7 +29,7 @@ class Console(Observer):
         self, title: str, total: int | None = None, unit: str = "images"
     ) -> Iterator[Callable[[int], None]]:
         """A progress bar, where stderr is a terminal."""
-        if self.verbosity < 0 or not sys.stderr.isatty():
+        if self.verbosity < 0 or not is_terminal(sys.stderr):
             yield lambda steps: None
             return
         with _progress_bars() as bars:
@@ -101,11 +101,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     # Piped output is not cut at 80 columns.
-    width = None if sys.stdout.isatty() else 1000
+    width = None if is_terminal(sys.stdout) else 1000
     console = RichConsole(file=sys.stdout, width=width, highlight=False)
     with console.capture() as capture:
         console.print(table)
     echo("\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n"))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a person watches a stream; a closed one is ``None``."""
+    return stream is not None and bool(stream.isatty())
 
 
 def percent(fraction: float) -> str:

@@ -14,7 +14,7 @@ import click
 
 from ..errors import ExitCode, ImageError, UsageError, counted
 from ..settings import Rule
-from .console import Console, echo, json_text, percent
+from .console import Console, echo, is_terminal, json_text, percent
 from .options import NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def command(
         nonlocal rejected
         # On a terminal the lines are the progress; a bar would be drawn through them.
         silent = nullcontext(lambda steps: None)
-        bar = silent if sys.stdout.isatty() else console.task("Predicting", total=len(paths))
+        bar = silent if is_terminal(sys.stdout) else console.task("Predicting", total=len(paths))
         with bar as advance:
             for prediction in predict(bundle, paths):
                 advance(1)
