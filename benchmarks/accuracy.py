@@ -1,9 +1,10 @@
 """The head stage against scikit-learn's logistic regression on the same frozen features.
 
-For every network, data set and seed (which chooses the split, too): the validation accuracy of
-``cnntransfer finetune`` with default settings, and of ``LogisticRegression`` (as it is, and after
-``StandardScaler``) fitted to the same trunk's features of the same training photos. With
-``--unfreeze BLOCK`` a second run trains the top of the network, too.
+For every network, data set and seed (which chooses the split and the initial weights): the
+validation accuracy of the head stage with default settings, and of ``LogisticRegression`` (as it
+is, and after ``StandardScaler``) fitted to the same features of the same training photos. The
+features of all photos and views are computed once per network and data set. With ``--unfreeze
+BLOCK``, whole runs with a second stage, which trains the top of the network too, are added.
 
     python benchmarks/accuracy.py --data ../shared/data/trashnet ../shared/data/eurosat \
         --backbones mobilenet mobilenet_v2 resnet50 inception_v3 vgg16
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,63 +25,81 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cnntransfer.bundle import Bundle
-from cnntransfer.data.images import read
-from cnntransfer.engines.litert import LiteRTEngine
-from cnntransfer.parallel import available_cores, ordered_map
+from cnntransfer.data.augment import Augmenter
+from cnntransfer.data.dataset import read_dataset
+from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.index import list_images
+from cnntransfer.data.split import split
+from cnntransfer.models.backbones import get_backbone
+from cnntransfer.models.classifier import build_trunk
+from cnntransfer.models.conversion import converted_trunk
+from cnntransfer.models.weights import find_weights
 from cnntransfer.recipe import Recipe
+from cnntransfer.training.features import Features, compute_features
 from cnntransfer.training.run import run
+from cnntransfer.training.stages import TrainingData, train
 
-#: Of one data set and seed: accuracies in percent.
+#: Accuracies in percent, by what was measured.
 Scores = dict[str, float]
 
 
-def frozen_features(bundle: Bundle, root: Path, files: list[str]) -> dict[str, np.ndarray]:
-    """Features of unaugmented photos by the bundle's trunk, through the one decoder."""
-    engine = LiteRTEngine([bundle.trunk_file], workers=available_cores())
+class Setting:
+    """One network on one data set, with the features of every photo in every view."""
 
-    def one(file: str) -> np.ndarray:
-        return engine.run(read(root / file, bundle.input_spec)).features
+    def __init__(self, backbone: str, data: Path, keep: Path | None = None) -> None:
+        self.recipe = Recipe(data=str(data), backbone=backbone)
+        self.backbone = get_backbone(backbone)
+        size = (self.backbone.default_size, self.backbone.default_size)
+        weights = find_weights(self.backbone)
+        spec = InputSpec(size, Resize(self.recipe.resize))
+        self.dataset, self.pixels = read_dataset(list_images(data), spec)
+        self.augmenter = Augmenter(self.recipe.augmentation, self.recipe.seed)
+        work = [(i, v) for i in range(len(self.dataset)) for v in range(self.recipe.views)]
+        kept = keep / f"{backbone}-{data.name}.npz" if keep else None
+        if kept and kept.is_file():
+            pairs = np.array(work)
+            self.features = Features(np.load(kept)["values"], pairs[:, 0], pairs[:, 1])
+        else:
+            file = converted_trunk(self.backbone, size, self.recipe.pooling, weights)
+            self.features = compute_features(file, self.dataset, self.pixels, work, self.augmenter)
+            if kept:
+                np.savez(kept, values=self.features.values)
+        self.trunk = build_trunk(self.backbone, size, self.recipe.pooling, weights)
 
-    return dict(zip(files, ordered_map(one, files, available_cores()), strict=True))
+    def measure(self, seed: int) -> Scores:
+        """The head stage and logistic regression on one split."""
+        recipe = self.recipe.override({"seed": seed, "split_seed": seed})
+        dataset = split(self.dataset, recipe.validation_split, seed=seed)
+        training, validation = dataset.subset("train"), dataset.subset("val")
+        # As in a run: all views of training photos, the others as they are.
+        rows = np.isin(self.features.samples, training) | (self.features.views == 0)
+        features = Features(
+            self.features.values[rows], self.features.samples[rows], self.features.views[rows]
+        )
+        data = TrainingData(dataset, self.pixels, features, self.augmenter)
+        trained = train(recipe, self.backbone, self.trunk, data)
 
+        labels = dataset.labels()
+        x, y = features.of(training), labels[training]
+        x_val, y_val = features.of(validation), labels[validation]
+        predicted = trained.head.predict(x_val, verbose=0).argmax(axis=1)
+        plain = LogisticRegression(max_iter=5000)
+        scaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+        return {
+            "head": 100 * float(np.mean(predicted == y_val)),
+            "logistic regression": 100 * plain.fit(x, y).score(x_val, y_val),
+            "standardised": 100 * scaled.fit(x, y).score(x_val, y_val),
+        }
 
-def logistic_regression(bundle: Bundle, features: dict[str, np.ndarray]) -> Scores:
-    """Validation accuracy of scikit-learn on the bundle's own split."""
-    rows = bundle.read_table("splits")
-    x, y = {}, {}
-    for subset in ("train", "val"):
-        chosen = [row for row in rows if row["subset"] == subset]
-        x[subset] = np.stack([features[row["file"]] for row in chosen])
-        y[subset] = [row["label"] for row in chosen]
-    plain = LogisticRegression(max_iter=5000)
-    scaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    return {
-        "logistic regression": 100 * plain.fit(x["train"], y["train"]).score(x["val"], y["val"]),
-        "standardised": 100 * scaled.fit(x["train"], y["train"]).score(x["val"], y["val"]),
-    }
-
-
-def measure(backbone: str, data: Path, seed: int, unfreeze: str | None, cache: dict) -> Scores:
-    settings = {"backbone": backbone, "seed": seed, "split_seed": seed}
-    recipe = Recipe(data=str(data)).override(settings)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        bundle = run(recipe, Path(folder) / "head")
-        scores = {"head": 100 * bundle.metadata["metrics"]["val"]["accuracy"]}
-        scores["seconds"] = time.perf_counter() - started
-        if (backbone, data) not in cache:
-            files = [row["file"] for row in bundle.read_table("splits")]
-            cache[backbone, data] = frozen_features(bundle, data, files)
-        scores |= logistic_regression(bundle, cache[backbone, data])
-        if unfreeze:
-            started = time.perf_counter()
-            tuned = run(
-                recipe.override({"stages.finetune.unfreeze": unfreeze}), Path(folder) / "tuned"
-            )
-            scores["finetune"] = 100 * tuned.metadata["metrics"]["val"]["accuracy"]
-            scores["finetune seconds"] = time.perf_counter() - started
-    return scores
+    def measure_run(self, seed: int, unfreeze: str) -> Scores:
+        """A whole run with the head stage and a run with a second stage, on one split."""
+        head = self.recipe.override({"seed": seed, "split_seed": seed})
+        both = head.override({"stages.finetune.unfreeze": unfreeze})
+        with tempfile.TemporaryDirectory() as folder:
+            return {
+                name: 100 * run(recipe, Path(folder) / name).metadata["metrics"]["val"]["accuracy"]
+                for name, recipe in (("run: head", head), (f"run: {unfreeze} too", both))
+            }
 
 
 def main() -> None:
@@ -90,22 +108,21 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=["mobilenet", "mobilenet_v2"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--unfreeze")
+    parser.add_argument("--keep", type=Path, help="folder to keep features in between calls")
     arguments = parser.parse_args()
-    cache: dict = {}
-    header_printed = False
-    for backbone in arguments.backbones:
+    for number, backbone in enumerate(arguments.backbones):
+        settings = [Setting(backbone, d.resolve(), arguments.keep) for d in arguments.data]
         by_seed: list[Scores] = []
         for seed in arguments.seeds:
-            of_sets = [
-                measure(backbone, data.resolve(), seed, arguments.unfreeze, cache)
-                for data in arguments.data
-            ]
+            of_sets = [setting.measure(seed) for setting in settings]
+            if arguments.unfreeze:
+                for setting, scores in zip(settings, of_sets, strict=True):
+                    scores |= setting.measure_run(seed, arguments.unfreeze)
+            print(f"# {backbone}, seed {seed}: {of_sets}", flush=True)
             by_seed.append({k: float(np.mean([s[k] for s in of_sets])) for k in of_sets[0]})
-            print(f"# {backbone} seed {seed}: {of_sets}", flush=True)
-        if not header_printed:
+        if number == 0:
             print("| network | " + " | ".join(by_seed[0]) + " |")
             print("|---|" + "---|" * len(by_seed[0]))
-            header_printed = True
         cells = []
         for key in by_seed[0]:
             values = [scores[key] for scores in by_seed]

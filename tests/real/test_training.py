@@ -10,21 +10,21 @@ SEEDS = range(3)
 
 
 @pytest.fixture(scope="module")
-def measure():
-    """The measurement of ``benchmarks/accuracy.py``, whose full table is in docs/accuracy.md."""
+def accuracy():
+    """``benchmarks/accuracy.py``, whose full table is in docs/accuracy.md."""
     path = Path(__file__).parents[2] / "benchmarks" / "accuracy.py"
     spec = importlib.util.spec_from_file_location("accuracy", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.measure
+    return module
 
 
-def test_head_is_not_behind_logistic_regression(measure, shared, weights):
+def test_head_is_not_behind_logistic_regression(accuracy, shared, weights):
     """MobileNet on two sets and three seeds; the other networks take too long for every run."""
-    cache = {}
     scores = [
-        measure("mobilenet", shared / "data" / name, seed, None, cache)
+        setting.measure(seed)
         for name in ("trashnet", "eurosat")
+        for setting in [accuracy.Setting("mobilenet", shared / "data" / name)]
         for seed in SEEDS
     ]
     mean = {key: np.mean([score[key] for score in scores]) for key in scores[0]}
