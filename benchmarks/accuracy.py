@@ -9,7 +9,7 @@ BLOCK``, whole runs with a second stage, which trains the top of the network too
     python benchmarks/accuracy.py --data ../shared/data/trashnet ../shared/data/eurosat \
         --backbones mobilenet mobilenet_v2 resnet50 inception_v3 vgg16
     python benchmarks/accuracy.py --data ../shared/data/eurosat --backbones resnet50 \
-        --unfreeze conv5
+        --image-size 128 --unfreeze conv5
 
 Prints one Markdown row per network: mean over data sets and seeds, and the range over seeds.
 """
@@ -46,16 +46,18 @@ Scores = dict[str, float]
 class Setting:
     """One network on one data set, with the features of every photo in every view."""
 
-    def __init__(self, backbone: str, data: Path, keep: Path | None = None) -> None:
-        self.recipe = Recipe(data=str(data), backbone=backbone)
+    def __init__(
+        self, backbone: str, data: Path, side: int | None = None, keep: Path | None = None
+    ) -> None:
         self.backbone = get_backbone(backbone)
-        size = (self.backbone.default_size, self.backbone.default_size)
+        size = (side or self.backbone.default_size, side or self.backbone.default_size)
+        self.recipe = Recipe(data=str(data), backbone=backbone, image_size=size)
         weights = find_weights(self.backbone)
         spec = InputSpec(size, Resize(self.recipe.resize))
         self.dataset, self.pixels = read_dataset(list_images(data), spec)
         self.augmenter = Augmenter(self.recipe.augmentation, self.recipe.seed)
         work = [(i, v) for i in range(len(self.dataset)) for v in range(self.recipe.views)]
-        kept = keep / f"{backbone}-{data.name}.npz" if keep else None
+        kept = keep / f"{backbone}-{data.name}-{size[0]}.npz" if keep else None
         if kept and kept.is_file():
             pairs = np.array(work)
             self.features = Features(np.load(kept)["values"], pairs[:, 0], pairs[:, 1])
@@ -108,10 +110,14 @@ def main() -> None:
     parser.add_argument("--backbones", nargs="+", default=["mobilenet", "mobilenet_v2"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--unfreeze")
+    parser.add_argument("--image-size", type=int, help="side in pixels; default: the network's")
     parser.add_argument("--keep", type=Path, help="folder to keep features in between calls")
     arguments = parser.parse_args()
     for number, backbone in enumerate(arguments.backbones):
-        settings = [Setting(backbone, d.resolve(), arguments.keep) for d in arguments.data]
+        settings = [
+            Setting(backbone, data.resolve(), arguments.image_size, arguments.keep)
+            for data in arguments.data
+        ]
         by_seed: list[Scores] = []
         for seed in arguments.seeds:
             of_sets = [setting.measure(seed) for setting in settings]

@@ -174,7 +174,7 @@ class Stage:
         metavar="BLOCK|N|all|none",
     )
     learning_rate: float = setting(
-        1e-3, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
+        3e-4, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
     )
     schedule: str = setting(
         "constant",
@@ -183,10 +183,10 @@ class Stage:
         choices=("constant", "cosine"),
     )
     epochs: int = setting(
-        100, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
+        200, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )
     patience: int = setting(
-        10,
+        20,
         int,
         "Stop after this many epochs without a lower validation loss.",
         minimum=1,

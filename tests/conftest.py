@@ -12,7 +12,12 @@ from cnntransfer.bundle import Bundle
 from cnntransfer.recipe import Recipe
 
 #: Small, so that training takes seconds; the backbone is the real built-in MobileNet.
-SMALL_RECIPE = {"image_size": 64, "batch_size": 8, "stages.head.epochs": 40}
+SMALL_RECIPE = {
+    "image_size": 64,
+    "batch_size": 8,
+    "stages.head.learning_rate": 1e-3,
+    "stages.head.epochs": 40,
+}
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
