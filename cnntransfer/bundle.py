@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .data.images import InputSpec, Resize
 from .errors import BundleError
@@ -55,6 +55,9 @@ class Bundle:
     """A folder with a classifier. :meth:`open` checks it; writing goes through :meth:`write_*`."""
 
     path: Path
+
+    #: The file that says that a folder is a bundle.
+    MARKER: ClassVar[str] = _METADATA
 
     @classmethod
     def open(cls, path: Path) -> Bundle:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .bundle import Bundle
 from .data.dataset import relative_name
-from .data.index import Listing, list_images
+from .data.index import SUBSET_NAMES, Listing, list_images
 from .errors import DataError
 from .metrics import Evaluation, figures
 from .predict import predict
@@ -33,7 +33,8 @@ def evaluate(
     listing = list_images(source)
     index = {name: i for i, name in enumerate(bundle.class_names)}
     _check_classes(listing, index)
-    entries = [e for e in listing.entries if e.subset == _choose_subset(listing, subset)]
+    chosen = _choose_subsets(listing, subset)
+    entries = [entry for entry in listing.entries if entry.subset in chosen]
     labels, rows, rejected = [], [], []
     with observer.task("Evaluating", total=len(entries)) as advance:
         predictions = predict(bundle, [entry.path for entry in entries])
@@ -53,16 +54,17 @@ def evaluate(
     return figures(bundle.class_names, np.array(labels, dtype=np.int64), np.stack(rows), rejected)
 
 
-def _choose_subset(listing: Listing, wanted: str | None) -> str | None:
+def _choose_subsets(listing: Listing, wanted: str | None) -> set[str | None]:
     there = {entry.subset for entry in listing.entries}
     if wanted is None:
-        return next((name for name in ("test", "val", None, "train") if name in there), None)
-    if wanted not in there:
+        return next(({name} for name in ("test", "val") if name in there), there)
+    name = SUBSET_NAMES.get(wanted.lower())
+    if name not in there or name is None:
         names = ", ".join(sorted(name for name in there if name)) or "no subsets"
         raise DataError(
             f"--subset: expected one of those in {listing.source} ({names}). Received: {wanted!r}."
         )
-    return wanted
+    return {name}
 
 
 def _check_classes(listing: Listing, index: dict[str, int]) -> None:

@@ -91,6 +91,16 @@ def keras() -> Any:
             f"Received: Keras already imported with backend {backend!r}. "
             "Set KERAS_BACKEND=tensorflow before importing Keras."
         )
+    configured = {
+        "image_data_format": (keras_module.config.image_data_format(), "channels_last"),
+        "floatx": (keras_module.config.floatx(), "float32"),
+    }
+    for name, (received, expected) in configured.items():
+        if received != expected:
+            raise MissingDependencyError(
+                f"Keras is configured otherwise than cnntransfer needs it: expected {name} "
+                f"{expected!r}. Received: {received!r}. Look into ~/.keras/keras.json."
+            )
     return keras_module
 
 

@@ -283,8 +283,11 @@ class Recipe:
     def override(self, values: Mapping[str, Any]) -> Recipe:
         """A copy with dotted settings replaced, such as ``{"head.dropout": 0.5}``.
 
-        ``stages.NAME.SETTING`` changes the stage of that name; the ``finetune`` stage is added
-        when it is not there yet.
+        ``stages.NAME.SETTING`` changes the stage of that name. Setting ``unfreeze`` of the
+        ``finetune`` stage adds that stage when it is not there yet.
+
+        Raises:
+            UsageError: an unknown setting, a value out of range, or no stage of that name.
         """
         nested: dict[str, Any] = {}
         staged: list[tuple[str, str, Any]] = []
@@ -298,9 +301,19 @@ class Recipe:
                 nested[key] = value
         changed = _merge(self, nested, "options")
         stages = {stage.name: stage for stage in changed.stages}
+        unfreeze = {name: value for name, key, value in staged if key == "unfreeze"}
+        if str(unfreeze.get("finetune", "none")).strip().lower() != "none":
+            stages.setdefault("finetune", FINETUNE_STAGE)
         for name, key, value in staged:
-            base = stages.get(name, FINETUNE_STAGE if name == "finetune" else Stage(name=name))
-            stages[name] = _merge(base, {key: value}, f"stages.{name}")
+            if name not in stages:
+                if key == "unfreeze":
+                    continue  # "none": no such stage is what was asked for.
+                hint = " Add it with --unfreeze." if name == "finetune" else ""
+                raise UsageError(
+                    f"{key}: expected a recipe with a stage {name!r}. Received: the stages "
+                    f"{', '.join(stages)}.{hint}"
+                )
+            stages[name] = _merge(stages[name], {key: value}, f"stages.{name}")
         return dataclasses.replace(changed, stages=tuple(stages.values()))
 
 

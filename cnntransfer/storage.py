@@ -34,19 +34,30 @@ def sha256_of_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    target: Path, *, overwrite: bool = False, marker: str | None = None
+) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that takes its name when the block succeeds.
 
     Whatever stops the block (an error, Ctrl-C, a kill) leaves ``target`` as it was.
 
+    Args:
+        target: The folder to write.
+        overwrite: Whether an existing folder may be replaced.
+        marker: Name of a file that a folder must hold to be replaced, so that only what this
+            program wrote ever is; ``None`` for folders that are this program's by their place.
+
     Raises:
-        OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
+        OutputError: ``target`` exists and may not be replaced, or cannot be written.
     """
+    check_target(target, overwrite=overwrite, marker=marker)
     with _writing(target), _checked_place(target, overwrite=overwrite):
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         draft.chmod(0o777 & ~_umask())
         try:
             yield draft
+            # Again: another process may have put something there meanwhile.
+            check_target(target, overwrite=overwrite, marker=marker)
             if target.is_dir() and not target.is_symlink():
                 # Two renames: the old folder is gone only once the new one is complete.
                 retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
@@ -80,7 +91,7 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_target(target: Path, *, overwrite: bool) -> None:
+def check_target(target: Path, *, overwrite: bool, marker: str | None = None) -> None:
     """Fail early, before long work, when a result could not be put at ``target``.
 
     Raises:
@@ -90,6 +101,12 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise OutputError(
             f"{target} exists already and is not overwritten silently. "
             "Choose another --output, or allow it with --overwrite."
+        )
+    if marker and target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
+        raise OutputError(
+            f"--overwrite: expected a folder that this command wrote (with {marker} in it). "
+            f"Received: {target}, which holds something else and is left alone. "
+            "Choose another --output."
         )
     folder = target.parent
     while not folder.exists() and folder != folder.parent:

@@ -366,3 +366,13 @@ def test_identity():
         if field.name not in ("fill_mode", "cval"):
             changed = {"brightness_range": (0.5, 1.0)}.get(field.name, 0.1)
             assert not dataclasses.replace(Augmentation(), **{field.name: changed}).is_identity
+
+
+def test_a_finetune_stage_is_added_by_unfreeze_only():
+    assert Recipe().override({"stages.finetune.unfreeze": "none"}) == Recipe()
+    added = Recipe().override({"stages.finetune.unfreeze": "2", "stages.finetune.epochs": 3})
+    assert [(stage.name, stage.epochs) for stage in added.stages][1] == ("finetune", 3)
+    with pytest.raises(UsageError, match="Add it with --unfreeze"):
+        Recipe().override({"stages.finetune.epochs": 3})
+    with pytest.raises(UsageError, match="Received: the stages warmup"):
+        Recipe.from_dict({"stages": [{"name": "warmup"}]}).override({"stages.head.epochs": 3})

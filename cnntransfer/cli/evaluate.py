@@ -18,7 +18,7 @@ _LARGEST_MATRIX = 12
 @click.command(
     epilog=example(
         "cnntransfer evaluate runs/photos-mobilenet new_photos/",
-        "cnntransfer evaluate runs/photos-mobilenet photos/ --subset test --json",
+        "cnntransfer evaluate runs/photos-mobilenet my_test_photos.csv --json",
     )
 )
 @click.argument("model", metavar="MODEL", type=NON_EMPTY)

@@ -10,7 +10,7 @@ import click
 
 from .. import recipe as recipes
 from ..bundle import Bundle
-from ..errors import counted
+from ..errors import ExitCode, counted
 from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
 from .console import Console, echo, percent, print_json, shell_word
 from .options import (
@@ -153,7 +153,7 @@ def command(
     console: Console,
     augmentation: str | None,
     **settings: Any,
-) -> None:
+) -> int:
     """Train a classifier on a folder of images.
 
     DATA is a folder with one sub-folder of images per class; or a folder with train/, val/ and
@@ -163,6 +163,8 @@ def command(
     A pretrained network turns every image into features, once; a new head learns the classes
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
     bundle: a folder with the model, its recipe and its figures.
+
+    Unreadable images are left out and listed in rejected.csv; the exit code is then 9.
     """
     recipe = _recipe(data, config, augmentation, settings)
     # Heavy imports come after the cheap checks.
@@ -188,6 +190,7 @@ def command(
         f"cnntransfer predict -m {model} {shell_word(image)}",
         f"cnntransfer export {model} --format litert",
     )
+    return ExitCode.PARTIAL if bundle.metadata["dataset"]["rejected"] else ExitCode.OK
 
 
 def _held_out_image(bundle: Bundle, data: Path) -> Path:

@@ -10,7 +10,7 @@ from .dataset import Dataset
 from .index import Listing
 
 
-def remarks(listing: Listing, dataset: Dataset) -> Iterator[str]:
+def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str]:
     """One line each: how many images, what was left out, what is suspicious."""
     counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
     yield (
@@ -28,6 +28,11 @@ def remarks(listing: Listing, dataset: Dataset) -> Iterator[str]:
         yield f"{counted(listing.ignored, 'other file')} ignored (no images, or in no class folder)"
     if listing.empty_classes:
         yield f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}"
+    if counts.get("train", 0) < batch_size:
+        yield (
+            f"Only {counted(counts.get('train', 0), 'training image')}, fewer than a batch "
+            f"(batch_size {batch_size})"
+        )
     training = dataset.counts().get("train", Counter())
     for subset in ("val", "test"):
         held_out = dataset.counts().get(subset, Counter())

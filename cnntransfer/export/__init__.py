@@ -24,6 +24,8 @@ from ..storage import atomic_folder
 TOLERANCE = 1e-4
 #: Images of noise are enough to tell two functions apart; photos are in the tests.
 _PROBES = 4
+#: Says what the exported model takes; also what makes a folder one that may be replaced.
+_DESCRIPTION = "input.json"
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def export(bundle: Bundle, name: str, output: Path, *, overwrite: bool = False) 
     row = get_format(name)
     exporter = importlib.import_module(f".{row.module}", __name__)
     bundle.check_checksums()
-    with atomic_folder(output, overwrite=overwrite) as draft:
+    with atomic_folder(output, overwrite=overwrite, marker=_DESCRIPTION) as draft:
         artifact = draft / row.artifact
         exporter.write(bundle, artifact)
         difference = _largest_difference(bundle, exporter, artifact)
@@ -144,7 +146,7 @@ def export(bundle: Bundle, name: str, output: Path, *, overwrite: bool = False) 
         described = {
             key: bundle.metadata[key] for key in ("input", "output", "backbone", "weights")
         }
-        (draft / "input.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+        (draft / _DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         size = sum(f.stat().st_size for f in (artifact, *artifact.rglob("*")) if f.is_file())
     final = output / row.artifact
     return Export(name, output, final, size, difference, row.usage.format(path=final))

@@ -43,7 +43,7 @@ def converted_trunk(
     Its name holds all that decides its content, so an entry never goes stale.
     """
     height, width = image_size
-    key = f"{weights.digest[:16]}-{versions()}"
+    key = f"{weights.digest}-{versions()}"
     name = f"{backbone.name}-{height}x{width}-{pooling}-{key}.tflite"
     target = cache_folder() / "trunks" / name
     if not target.is_file():

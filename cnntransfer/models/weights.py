@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import urllib.request
 import warnings
@@ -224,7 +226,8 @@ def load_weights(model, backbone: Backbone, file: WeightsFile) -> None:  # type:
             with warnings.catch_warnings():
                 # Keras only warns of layers that the file does not hold.
                 warnings.simplefilter("error", UserWarning)
-                model.load_weights(file.path)
+                with _named_for_keras(file.path) as path:
+                    model.load_weights(path)
     except (ValueError, KeyError, OSError, IndexError, UserWarning) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
@@ -237,11 +240,23 @@ def _load_by_order(trunk, backbone: Backbone, path: Path) -> None:  # type: igno
     """Take the lower layers from an official file with a top, which Keras loads only whole."""
     size = backbone.default_size
     donor = backbone.full(keras().Input((size, size, 3)))
-    donor.load_weights(path)
+    with _named_for_keras(path) as named:
+        donor.load_weights(named)
     ours = [layer for layer in trunk.layers if layer.weights]
     theirs = [layer for layer in donor.layers if layer.weights]
     for layer, source in zip(ours, theirs, strict=False):
         layer.set_weights(source.get_weights())
+
+
+@contextlib.contextmanager
+def _named_for_keras(path: Path) -> Iterator[Path]:
+    """The file under a name by which Keras, which looks at the suffix, chooses the right loader."""
+    suffix = ".h5" if _is_legacy(path) else ".weights.h5"
+    if path.name.endswith(".weights.h5") == (suffix == ".weights.h5") and path.suffix == ".h5":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copyfile(path, Path(folder) / f"renamed{suffix}"))
 
 
 def _is_legacy(path: Path) -> bool:

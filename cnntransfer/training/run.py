@@ -23,7 +23,7 @@ from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..engines.litert import LiteRTEngine
-from ..errors import TrainingError, UsageError, counted
+from ..errors import OutputError, TrainingError, UsageError
 from ..metrics import Evaluation, figures
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import build_trunk, check_image_size
@@ -76,9 +76,11 @@ def run(
         CnnTransferError: one of its kinds; nothing is left at ``output`` then.
     """
     backbone, recipe = resolve(recipe)
-    check_target(output, overwrite=overwrite)
+    check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
+    _check_apart(output, recipe)
     if show_input:
         check_target(show_input, overwrite=False)
+        _check_apart(show_input, recipe)
     clock = Clock()
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     spec = _input_spec(recipe)
@@ -86,8 +88,7 @@ def run(
         listing = list_images(Path(str(recipe.data)))
         dataset, pixels = read_dataset(listing, spec, observer)
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
-    recipe = _fit_batch_size(recipe, dataset, observer)
-    for remark in remarks(listing, dataset):
+    for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
 
     with clock.step("prepare the backbone"):
@@ -105,7 +106,7 @@ def run(
         data = TrainingData(dataset, pixels, features, augmenter)
         trained = train(recipe, backbone, trunk, data, observer)
 
-    with atomic_folder(output, overwrite=overwrite) as draft:
+    with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
         with clock.step("write the bundle"):
             trained.classifier.save(bundle.keras_file)
@@ -161,7 +162,9 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
         recipe,
         backbone=backbone.name,
         image_size=size,
+        # A bundle's recipe repeats the run from any folder.
         data=str(Path(recipe.data).expanduser().absolute()),
+        weights=_absolute(recipe.weights),
     )
     return backbone, resolved
 
@@ -178,21 +181,25 @@ def default_output(recipe: Recipe) -> Path:
     return target
 
 
+def _absolute(weights: str) -> str:
+    file = Path(weights).expanduser()
+    return str(file.absolute()) if file.is_file() else weights
+
+
+def _check_apart(folder: Path, recipe: Recipe) -> None:
+    """The user's folder of images is only read: nothing is written into it or over it."""
+    data, target = Path(str(recipe.data)).resolve(), folder.resolve()
+    if data.is_dir() and (target.is_relative_to(data) or data.is_relative_to(target)):
+        raise OutputError(
+            f"Expected an output outside the folder of images, which is only read. Received: "
+            f"{folder}. Choose another place with --output, such as ../{folder.name}"
+        )
+
+
 def _input_spec(recipe: Recipe) -> InputSpec:
     if recipe.image_size is None:
         raise UsageError("image_size: expected a size. Received: none.")
     return InputSpec(recipe.image_size, Resize(recipe.resize))
-
-
-def _fit_batch_size(recipe: Recipe, dataset: Dataset, observer: Observer) -> Recipe:
-    training = len(dataset.subset("train"))
-    if training >= recipe.batch_size:
-        return recipe
-    observer.note(
-        f"Only {counted(training, 'training image')}, fewer than batch_size = "
-        f"{recipe.batch_size}: they make one batch."
-    )
-    return dataclasses.replace(recipe, batch_size=training)
 
 
 def _check_parity(

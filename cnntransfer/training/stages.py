@@ -110,7 +110,7 @@ def train(
     history: list[Mapping[str, Any]] = []
     trunk_before = trunk.digest
     for number, stage in enumerate(recipe.stages):
-        set_random_seed(recipe.seed + number)
+        set_random_seed((recipe.seed + number) % 2**32)
         top_layers = backbone.cut(stage.unfreeze)
         set_trainable(trunk, top_layers, train_batch_normalization=stage.train_batch_normalization)
         if top_layers and not any(layer.trainable_weights for layer in trunk.layers):

@@ -130,12 +130,19 @@ def test_an_unknown_format():
 
 
 def test_nothing_is_overwritten_unless_allowed(bundle, tmp_path):
-    (tmp_path / "out").mkdir()
+    export(bundle, "keras", tmp_path / "out")
     (tmp_path / "out" / "old").touch()
     with pytest.raises(OutputError, match="exists already"):
         export(bundle, "keras", tmp_path / "out")
     export(bundle, "keras", tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / "old").exists()
+
+
+def test_a_folder_of_something_else_is_never_replaced(bundle, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="holds something else and is left alone"):
+        export(bundle, "keras", tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
 def test_a_damaged_bundle_is_not_exported(bundle, tmp_path):

@@ -189,11 +189,31 @@ def test_the_user_s_subsets_are_kept(finetuned):
         assert row["file"].startswith(f"{row['subset']}/{row['label']}/")
 
 
-def test_the_batch_is_no_larger_than_the_training_set(finetuned):
+def test_fewer_images_than_a_batch_are_told_and_trained_on(finetuned):
     tuned, notes = finetuned
-    training = [row for row in tuned.read_table("splits") if row["subset"] == "train"]
-    assert read_recipe(tuned.recipe_file).batch_size == len(training) < 64
-    assert any("they make one batch" in note for note in notes)
+    assert read_recipe(tuned.recipe_file).batch_size == 64
+    assert any("fewer than a batch (batch_size 64)" in note for note in notes)
+
+
+@pytest.mark.parametrize("place", [".", "runs/x", ".."])
+def test_nothing_is_written_into_or_over_the_images(small_recipe, photos, place):
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(OutputError, match=r"outside the folder of images|left alone"):
+        run(small_recipe, photos / place, overwrite=True)
+    assert sorted(photos.rglob("*")) == before
+
+
+def test_what_another_run_wrote_meanwhile_is_not_replaced(small_recipe, tmp_path):
+    target = tmp_path / "x"
+
+    class Rival(Observer):
+        def epoch(self, row):
+            target.mkdir(exist_ok=True)
+            (target / "metadata.json").write_text("theirs")
+
+    with pytest.raises(OutputError, match="exists already"):
+        run(small_recipe, target, observer=Rival())
+    assert [file.name for file in target.iterdir()] == ["metadata.json"]
 
 
 # ---- Failing
