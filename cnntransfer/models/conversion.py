@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..frameworks import quiet, tensorflow
 from ..progress import SILENT, Observer
 from ..storage import atomic_file, cache_folder
@@ -54,5 +55,5 @@ def converted_trunk(
 
 
 def versions() -> str:
-    """What else decides a converted file: the converter's versions, without importing them."""
-    return f"tf{version('tensorflow')}-k{version('keras')}"
+    """What else decides a converted file: who built and converted it, without importing them."""
+    return f"{__version__}-tf{version('tensorflow')}-k{version('keras')}"
