@@ -836,6 +836,8 @@ from cnntransfer.__main__ import main
 
 place, number = sys.argv[1], int(sys.argv[2])
 sys.argv[1:] = sys.argv[3:]
+# A shell's background job is started with SIGINT ignored, and would hand that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class DuringImport:
