@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,44 @@ _TABLES = {
 #: The files whose size and checksum are recorded.
 _MODELS = (_KERAS, _LITERT, _TRUNK, _HEAD)
 
+# Kinds of values. JSON has exact types; isinstance() would take true for a whole number.
+_OBJECT, _TEXT, _WHOLE, _NUMBER = (dict,), (str,), (int,), (int, float)
+_KIND_NAMES: dict[tuple[type, ...], str] = {
+    _OBJECT: "an object",
+    _TEXT: "a text",
+    _WHOLE: "a whole number",
+    _NUMBER: "a number",
+}
+#: What every bundle's metadata holds, as far as anything reads it: dotted place -> kind. ``*`` is
+#: every name there is. A place stands after the one that it lies in.
+_NEEDED: dict[str, tuple[type, ...]] = {
+    "backbone": _TEXT,
+    "weights": _OBJECT,
+    "input": _OBJECT,
+    "input.height": _WHOLE,
+    "input.width": _WHOLE,
+    "input.resize": _TEXT,
+    "output": _OBJECT,
+    "output.classes": _WHOLE,
+    "files": _OBJECT,
+    "files.*": _OBJECT,
+    "files.*.bytes": _WHOLE,
+    "files.*.sha256": _TEXT,
+}
+#: The same for what a bundle of a bare network lacks.
+_OPTIONAL: dict[str, tuple[type, ...]] = {
+    "dataset": _OBJECT,
+    "dataset.rejected": _WHOLE,
+    "metrics": _OBJECT,
+    "metrics.*": _OBJECT,
+    "metrics.*.images": _WHOLE,
+    "metrics.*.accuracy": _NUMBER,
+    "metrics.*.balanced_accuracy": _NUMBER,
+    "seconds": _OBJECT,
+    "seconds.*": _NUMBER,
+}
+_MISSING = object()
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -64,7 +102,8 @@ class Bundle:
         """Open a bundle for use.
 
         Raises:
-            BundleError: the folder is no bundle, is of a newer format, or lacks a file.
+            BundleError: the folder is no bundle, is of a newer format, lacks a file, or its
+                metadata is not what this program writes.
         """
         bundle = cls(path)
         if not path.is_dir():
@@ -83,8 +122,9 @@ class Bundle:
                 f"Expected a bundle of format version {FORMAT_VERSION} or lower. Received: {path} "
                 f"of format version {version}. Upgrade: pip install --upgrade cnntransfer"
             )
+        bundle._check_shapes()
         bundle._check_sizes()
-        _ = bundle.class_names
+        _ = bundle.class_names, bundle.input_spec
         return bundle
 
     @staticmethod
@@ -97,7 +137,7 @@ class Bundle:
         """The content of ``metadata.json``."""
         try:
             content = json.loads((self.path / _METADATA).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._damaged(_METADATA, _reason(error)) from None
         if not isinstance(content, dict):
             raise self._damaged(_METADATA, "no JSON object")
@@ -157,13 +197,30 @@ class Bundle:
         """The recipe."""
         return self.path / _RECIPE
 
-    def read_table(self, name: str) -> list[dict[str, str]]:
-        """The rows of ``history``, ``splits``, ``rejected`` or ``predictions``."""
+    def has_table(self, name: str) -> bool:
+        """Whether there is such a table; a bundle of a bare network has none."""
+        return (self.path / _TABLES[name]).is_file()
+
+    def read_table(self, name: str, *columns: str) -> list[dict[str, str]]:
+        """The rows of ``history``, ``splits``, ``rejected`` or ``predictions``.
+
+        Args:
+            name: Which table.
+            *columns: The columns that the caller reads.
+
+        Raises:
+            BundleError: the table is missing or damaged, or lacks one of the columns.
+        """
         try:
             with (self.path / _TABLES[name]).open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+                reader = csv.DictReader(file, restval="")
+                there = reader.fieldnames or ()
+                rows = list(reader)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise self._damaged(_TABLES[name], _reason(error)) from None
+        if lacking := [column for column in columns if column not in there]:
+            raise self._damaged(_TABLES[name], f"it has no column {lacking[0]!r}")
+        return rows
 
     def write_labels(self, class_names: Iterable[str]) -> None:
         """Write the class names."""
@@ -214,13 +271,22 @@ class Bundle:
         except Exception as error:  # Zip, HDF5 and JSON each have their own.
             raise self._damaged(_KERAS, " ".join(str(error).split())[:160]) from error
 
+    def _check_shapes(self) -> None:
+        """Hold the metadata against the tables above, so that nothing must that reads it later."""
+        for table in (_NEEDED, _OPTIONAL):
+            for place, kind in table.items():
+                for found, value in _values(self.metadata, place.split(".")):
+                    if value is _MISSING and table is _OPTIONAL:
+                        continue
+                    if type(value) not in kind:
+                        shown = "nothing" if value is _MISSING else json.dumps(value)[:40]
+                        raise self._damaged(
+                            _METADATA, f"{found}: expected {_KIND_NAMES[kind]}, found {shown}"
+                        )
+
     def _check_sizes(self) -> None:
-        try:
-            sizes = {name: row["bytes"] for name, row in self.metadata.get("files", {}).items()}
-        except (AttributeError, KeyError, TypeError) as error:
-            raise self._damaged(_METADATA, f"files: {error}") from None
-        for name, size in sizes.items():
-            file = self.path / name
+        for name, row in self.metadata["files"].items():
+            file, size = self.path / name, row["bytes"]
             if not file.is_file():
                 raise self._damaged(name, "it is missing")
             if file.stat().st_size != size:
@@ -232,6 +298,17 @@ class Bundle:
             " Copy it again, or repeat the run with: "
             f"cnntransfer finetune --config {self.recipe_file}"
         )
+
+
+def _values(
+    content: object, parts: Sequence[str], above: tuple[str, ...] = ()
+) -> Iterator[tuple[str, object]]:
+    """What lies at a dotted place: (its full name, the value or ``_MISSING``)."""
+    if not parts:
+        yield ".".join(above), content
+    elif isinstance(content, dict):
+        for name in content if parts[0] == "*" else parts[:1]:
+            yield from _values(content.get(name, _MISSING), parts[1:], (*above, name))
 
 
 def _reason(error: Exception) -> str:

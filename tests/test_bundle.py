@@ -110,38 +110,90 @@ def test_changed_model_files_are_noticed_before_they_are_loaded(mine):
 def test_a_keras_file_that_is_none(mine):
     (mine / "model.keras").write_bytes(b"not a zip")
     opened = Bundle(mine)
-    opened.write_metadata({"output": {"classes": 3}})
+    opened.write_metadata(opened.metadata)
     assert refusal(Bundle.open(mine).load_keras).startswith(
         damaged(mine, "model.keras", "x").partition("(x)")[0]
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000])
 def test_damaged_metadata(mine, content):
     (mine / "metadata.json").write_bytes(content)
     text = refusal(Bundle.open, mine)
     assert text.startswith(f"Expected an intact bundle. Received: {mine}, whose metadata.json is")
 
 
-@pytest.mark.parametrize("files", [[], {"model.keras": {}}, {"model.keras": 3}, None])
-def test_metadata_with_another_list_of_files(mine, files):
-    edit_metadata(mine, files=files)
-    assert "whose metadata.json is damaged (files: " in refusal(Bundle.open, mine)
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"files": []}, "files: expected an object, found []"),
+        ({"files": None}, "files: expected an object, found null"),
+        ({"files": {"x": 3}}, "files.x: expected an object, found 3"),
+        ({"files": {"x": {}}}, "files.x.bytes: expected a whole number, found nothing"),
+        ({"files": {"x": {"bytes": 1}}}, "files.x.sha256: expected a text, found nothing"),
+        ({"backbone": ["vgg16"]}, 'backbone: expected a text, found ["vgg16"]'),
+        ({"weights": "auto"}, 'weights: expected an object, found "auto"'),
+        ({"output": 3}, "output: expected an object, found 3"),
+        ({"output": {}}, "output.classes: expected a whole number, found nothing"),
+        ({"output": {"classes": "3"}}, 'output.classes: expected a whole number, found "3"'),
+        ({"output": {"classes": True}}, "output.classes: expected a whole number, found true"),
+        ({"dataset": "x"}, 'dataset: expected an object, found "x"'),
+        ({"dataset": {"rejected": []}}, "dataset.rejected: expected a whole number, found []"),
+        ({"metrics": []}, "metrics: expected an object, found []"),
+        ({"metrics": {"val": 1}}, "metrics.val: expected an object, found 1"),
+        (
+            {"metrics": {"val": {"accuracy": None}}},
+            "metrics.val.accuracy: expected a number, found null",
+        ),
+        ({"seconds": 3.5}, "seconds: expected an object, found 3.5"),
+        ({"seconds": {"train": "1"}}, 'seconds.train: expected a number, found "1"'),
+    ],
+)
+def test_metadata_of_another_shape(mine, change, reason):
+    edit_metadata(mine, **change)
+    assert refusal(Bundle.open, mine) == damaged(mine, "metadata.json", reason)
+
+
+@pytest.mark.parametrize("name", ["backbone", "weights", "input", "output", "files"])
+def test_metadata_that_lacks_what_every_bundle_has(mine, name):
+    content = json.loads((mine / "metadata.json").read_text())
+    del content[name]
+    (mine / "metadata.json").write_text(json.dumps(content))
+    assert f"whose metadata.json is damaged ({name}: expected" in refusal(Bundle.open, mine)
+
+
+def test_metadata_may_lack_what_a_bare_network_has_not(mine):
+    content = json.loads((mine / "metadata.json").read_text())
+    for name in ("dataset", "metrics", "seconds"):
+        del content[name]
+    (mine / "metadata.json").write_text(json.dumps(content))
+    Bundle.open(mine)
 
 
 @pytest.mark.parametrize(
-    "described",
+    ("described", "reason"),
     [
-        {},
-        None,
-        {"height": 64, "width": 64, "resize": "zoom"},
-        {"height": 0, "width": 1, "resize": "crop"},
+        (None, "input: expected an object, found null"),
+        ({}, "input.height: expected a whole number, found nothing"),
+        ({"height": "64"}, 'input.height: expected a whole number, found "64"'),
+        ({"height": 64, "width": 6.5}, "input.width: expected a whole number, found 6.5"),
+        (
+            {"height": 64, "width": 64, "resize": 3},
+            "input.resize: expected a text, found 3",
+        ),
+        (
+            {"height": 64, "width": 64, "resize": "zoom"},
+            "input: 'zoom' is not a valid Resize",
+        ),
+        (
+            {"height": 0, "width": 1, "resize": "crop"},
+            "input: image_size must be positive. Received: (0, 1)",
+        ),
     ],
 )
-def test_metadata_without_a_usable_input(mine, described):
+def test_metadata_without_a_usable_input(mine, described, reason):
     edit_metadata(mine, input=described)
-    opened = Bundle.open(mine)
-    assert "whose metadata.json is damaged (input: " in refusal(lambda: opened.input_spec)
+    assert refusal(Bundle.open, mine) == damaged(mine, "metadata.json", reason)
 
 
 def test_labels(mine):
@@ -160,18 +212,46 @@ def test_labels(mine):
 
 
 def test_a_missing_table(mine):
+    assert Bundle(mine).has_table("history")
     (mine / "history.csv").unlink()
-    assert "whose history.csv is damaged (" in refusal(Bundle.open(mine).read_table, "history")
+    opened = Bundle.open(mine)
+    assert not opened.has_table("history")
+    assert "whose history.csv is damaged (" in refusal(opened.read_table, "history")
+
+
+@pytest.mark.parametrize("text", ["", "file,label\na,b\n", "<html>\n"])
+def test_a_table_that_lacks_a_column(mine, text):
+    (mine / "splits.csv").write_text(text)
+    assert refusal(Bundle.open(mine).read_table, "splits", "file", "digest") == damaged(
+        mine, "splits.csv", f"it has no column {'digest' if 'file' in text else 'file'!r}"
+    )
+
+
+def test_a_row_that_was_cut_off_has_empty_cells(mine):
+    (mine / "splits.csv").write_text("file,label,digest\na,b\n")
+    assert Bundle.open(mine).read_table("splits", "digest") == [
+        {"file": "a", "label": "b", "digest": ""}
+    ]
 
 
 # ---- Writing
+
+
+def described(classes):
+    """The least that metadata holds."""
+    return {
+        "backbone": "mobilenet",
+        "weights": {},
+        "input": {"height": 8, "width": 8, "resize": "stretch"},
+        "output": {"classes": classes},
+    }
 
 
 def test_odd_class_names_survive(tmp_path):
     names = ("<script>", "a b ", "猫", "a,b\"c'", "\u2028x", "👩‍🔬")
     edited = Bundle(tmp_path)
     edited.write_labels(names)
-    edited.write_metadata({"output": {"classes": len(names)}})
+    edited.write_metadata(described(len(names)))
     assert Bundle.open(tmp_path).class_names == names
 
 
@@ -188,7 +268,7 @@ def test_file_names_that_are_no_utf8_can_be_written(tmp_path):
     assert (tmp_path / "x.csv").read_text(encoding="utf-8") == "file\ncaf\\udce9.png\n"
     edited = Bundle(tmp_path)
     edited.write_labels(["a", "b"])
-    edited.write_metadata({"source": name})
+    edited.write_metadata({**described(2), "source": name})
     assert Bundle.open(tmp_path).metadata["source"] == name
 
 
