@@ -18,6 +18,8 @@ from typing import Any
 from .errors import MissingDependencyError
 
 _descriptors_lock = threading.RLock()
+#: Other threads must not see a module that is half imported.
+_import_lock = threading.RLock()
 
 
 @contextmanager
@@ -56,8 +58,11 @@ def tensorflow() -> Any:
     Raises:
         MissingDependencyError: TensorFlow is not installed, or cannot be imported.
     """
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
+    with _import_lock:
+        return sys.modules.get("tensorflow") or _import_tensorflow()
+
+
+def _import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
@@ -82,7 +87,8 @@ def keras() -> Any:
         MissingDependencyError: Keras is missing, or already runs on another backend.
     """
     tensorflow()
-    import keras as keras_module
+    with _import_lock:
+        import keras as keras_module
 
     backend = keras_module.backend.backend()
     if backend != "tensorflow":
@@ -102,6 +108,27 @@ def keras() -> Any:
                 f"{expected!r}. Received: {received!r}. Look into ~/.keras/keras.json."
             )
     return keras_module
+
+
+@contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Let TensorFlow compute convolutions and products in ``bfloat16`` while the block runs.
+
+    Weights, sums and what needs the range or digits stay float32: TensorFlow's own rewriting for
+    oneDNN decides operation by operation. With ``float32`` nothing changes. The setting is the
+    process's; functions must be first called inside the block to be rewritten.
+    """
+    if precision != "bfloat16":
+        yield
+        return
+    optimizer = tensorflow().config.optimizer
+    name = "auto_mixed_precision_onednn_bfloat16"
+    before = optimizer.get_experimental_options().get(name, False)
+    optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({name: before})
 
 
 def litert_interpreter() -> Any:

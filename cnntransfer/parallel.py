@@ -20,19 +20,29 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def start(function: Callable[[], Result]) -> Future[Result]:
+    """Work something out on a thread of its own; ``.result()`` waits for it."""
+    executor = ThreadPoolExecutor(max_workers=1)
+    future = executor.submit(function)
+    executor.shutdown(wait=False)
+    return future
+
+
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 0
 ) -> Iterator[Result]:
     """``map`` on threads: results come in the order of the items.
 
-    Pillow, NumPy, SciPy and LiteRT release the interpreter lock, so threads are enough. At most
-    ``4 * workers`` items are under way or waiting to be taken, however many there are.
+    Pillow, NumPy and LiteRT release the interpreter lock, so threads are enough. At most
+    ``ahead`` items (default: ``4 * workers``) are under way or waiting to be taken, however many
+    there are.
     """
+    ahead = ahead or 4 * workers
     remaining = iter(items)
     pending: deque[Future[Result]] = deque()
     executor = ThreadPoolExecutor(max_workers=workers)
     try:
-        for item in islice(remaining, 4 * workers):
+        for item in islice(remaining, ahead):
             pending.append(executor.submit(function, item))
         while pending:
             yield pending.popleft().result()

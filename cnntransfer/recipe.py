@@ -20,6 +20,8 @@ Settings = TypeVar("Settings")
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 RESIZES = ("stretch", "crop", "letterbox")
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+AUTO = "auto"
 POOLINGS = ("avg", "max")
 
 
@@ -52,6 +54,17 @@ def _units(raw: Any) -> tuple[int, ...]:
     if not all(1 <= width <= 65536 for width in widths):
         raise ValueError(expected)
     return widths
+
+
+def _views(raw: Any) -> int | str:
+    """A number of views, or ``auto``."""
+    if isinstance(raw, str) and raw.strip().lower() == AUTO:
+        return AUTO
+    expected = "a number of views from 1 to 1000 such as 2, or auto"
+    (views,) = _whole_numbers([raw], expected)
+    if not 1 <= views <= 1000:
+        raise ValueError(expected)
+    return views
 
 
 def _zoom(raw: Any) -> float | tuple[float, ...]:
@@ -224,13 +237,25 @@ class Recipe:
     )
     resize: str = setting("stretch", str, "How a photo is fitted to that size.", choices=RESIZES)
     pooling: str = setting("avg", str, "Pooling of the last feature maps.", choices=POOLINGS)
-    views: int = setting(
-        2,
-        int,
-        "Versions of each training image the head sees: the image itself and views - 1 "
-        "augmented ones.",
-        minimum=1,
-        maximum=1000,
+    views: int | str = setting(
+        AUTO,
+        _views,
+        "Versions of each training image that are learned from: the image itself and N - 1 "
+        "augmented ones; auto: fewer the more images there are.",
+        metavar="N|auto",
+    )
+    fresh_augmentation: bool = setting(
+        False,
+        bool,
+        "With --unfreeze: a new view of every image in every epoch, through all layers, instead "
+        "of kept activations of a few views.",
+    )
+    precision: str = setting(
+        AUTO,
+        str,
+        "Arithmetic of the frozen layers while training; auto: bfloat16 where that is faster "
+        "here and measured to be as good on your images, else float32.",
+        choices=PRECISIONS,
     )
     batch_size: int = setting(32, int, "Images per step of training.", minimum=1, maximum=65536)
     validation_split: float = setting(

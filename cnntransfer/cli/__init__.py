@@ -128,7 +128,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _complain(message: str, code: int, hint: str = "") -> int:
-    click.echo(f"Error: {message}{hint}", err=True)
+    # Imported here, where nothing is fast any more: see stderr() there.
+    from .console import complain
+
+    complain(f"Error: {message}{hint}")
     return code
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -23,13 +25,14 @@ class Console(Observer):
     def __init__(self, verbosity: int = 0) -> None:
         self.verbosity = verbosity
         self._bars: Any = None
+        stderr()  # Opened before anything can silence the process.
 
     @contextmanager
     def task(
         self, title: str, total: int | None = None, unit: str = "images"
     ) -> Iterator[Callable[[int], None]]:
         """A progress bar, where stderr is a terminal."""
-        if self.verbosity < 0 or not is_terminal(sys.stderr):
+        if self.verbosity < 0 or not is_terminal(stderr()):
             yield lambda steps: None
             return
         with _progress_bars() as bars:
@@ -63,7 +66,32 @@ class Console(Observer):
         if self._bars is not None:
             self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
         else:
-            click.echo(message.encode("utf-8", "backslashreplace").decode("utf-8"), err=True)
+            complain(message)
+
+
+def stderr() -> TextIO | None:
+    """Standard error, out of reach of :func:`cnntransfer.frameworks.quiet`.
+
+    That one silences the whole process while another thread imports TensorFlow; what the user is
+    to read meanwhile goes through a descriptor of our own.
+    """
+    stream = sys.stderr
+    try:
+        is_the_process_s = stream is not None and stream.fileno() == 2
+    except (OSError, ValueError):
+        is_the_process_s = False
+    return _own_stderr() if is_the_process_s else stream
+
+
+@functools.cache
+def _own_stderr() -> TextIO:
+    return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+
+
+def complain(message: str) -> None:
+    """A line on stderr."""
+    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
+    click.echo(text, file=stderr(), err=True)
 
 
 def echo(text: str = "", *, nl: bool = True) -> None:
@@ -158,6 +186,8 @@ def _progress_bars() -> Any:
         MofNCompleteColumn(),
         Rate(),
         TimeRemainingColumn(),
-        console=RichConsole(stderr=True),
+        console=RichConsole(file=stderr()),
         transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

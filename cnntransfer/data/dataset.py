@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +116,10 @@ class Pixels:
         self._room = budget
         self._lock = threading.Lock()
 
-    def append(self, path: Path, image: NDArray[np.uint8]) -> None:
-        """Add the next image of the data set."""
+    def append(self, path: Path, image: NDArray[np.uint8] | None) -> None:
+        """Add the next image of the data set; ``None`` is one that was not decoded yet."""
         with self._lock:
-            if image.nbytes <= self._room:
+            if image is not None and image.nbytes <= self._room:
                 self._room -= image.nbytes
                 self._kept[len(self._paths)] = image
             self._paths.append(path)
@@ -135,22 +136,26 @@ def read_dataset(
     listing: Listing,
     spec: InputSpec,
     observer: Observer = SILENT,
+    is_readable: Callable[[str], bool] = lambda digest: False,
 ) -> tuple[Dataset, Pixels]:
     """Read every file of a listing once: digest, decode, keep or reject.
 
     Args:
         listing: What :func:`cnntransfer.data.index.list_images` found.
         spec: The size that images are decoded to.
+        is_readable: Whether the file of a digest is known to be intact; then it is decoded only
+            when its pixels are asked for.
         observer: Hears of the progress.
 
     Raises:
         DataError: a class has no readable image.
     """
 
-    def examine(entry: Entry) -> tuple[Entry, str, NDArray[np.uint8] | str]:
+    def examine(entry: Entry) -> tuple[Entry, str, NDArray[np.uint8] | str | None]:
         try:
             data = read_bytes(entry.path)
-            return entry, hashlib.sha256(data).hexdigest(), read(data, spec)
+            digest = hashlib.sha256(data).hexdigest()
+            return entry, digest, None if is_readable(digest) else read(data, spec)
         except ImageError as error:
             return entry, "", error.reason
 

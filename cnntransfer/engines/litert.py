@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError
 from ..frameworks import litert_interpreter, quiet
+from ..parallel import ordered_map
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class LiteRTEngine:
     """
 
     def __init__(self, files: Sequence[Path], workers: int = 1, threads: int = 1) -> None:
+        self._workers = workers
         self._chains: queue.SimpleQueue[list[_Step]] = queue.SimpleQueue()
         interpreter = litert_interpreter()
         with quiet():
@@ -65,6 +69,10 @@ class LiteRTEngine:
             return Outputs(tuple(outputs))
         finally:
             self._chains.put(chain)
+
+    def map(self, make: Callable[[Item], NDArray[Any]], items: Iterable[Item]) -> Iterator[Outputs]:
+        """Make an array of every item and run it, on all workers; outputs in order."""
+        return ordered_map(lambda item: self.run(make(item)), items, self._workers)
 
 
 class _Step:

@@ -157,6 +157,48 @@ def set_trainable(trunk: Trunk, top_layers: int, *, train_batch_normalization: b
         layer.trainable = position >= frozen and (train_batch_normalization or not is_normalization)
 
 
+@dataclass(frozen=True)
+class Waist:
+    """A place where a trunk can be cut in two, because a single tensor passes there.
+
+    Attributes:
+        tensor: The Keras tensor that passes, of shape (batch, ...).
+        layers: How many of the trunk's layers lie below.
+        lower: Keras model, image -> tensor.
+    """
+
+    tensor: Any
+    layers: int
+    lower: Any
+
+    def upper(self, classifier: Any) -> Any:
+        """Keras model, tensor -> the classifier's output, of the classifier's own layers."""
+        return keras().Model(self.tensor, classifier.output, name="upper")
+
+
+def waist_below(trunk: Trunk, top_layers: int) -> Waist | None:
+    """The highest waist below the top layers; ``None`` when only the input is below them."""
+    above: set[int] = {id(trunk.model.output)}
+    passing: dict[int, Any] = {}
+
+    def take(tensors: Any) -> None:
+        for tensor in tensors if isinstance(tensors, (list, tuple)) else [tensors]:
+            if id(tensor) not in above:
+                passing[id(tensor)] = tensor
+
+    take(trunk.model.get_layer(FEATURES_NAME).input)
+    highest = len(trunk.layers) - top_layers
+    for number in range(len(trunk.layers) - 1, 0, -1):
+        layer = trunk.layers[number]
+        above.add(id(layer.output))
+        passing.pop(id(layer.output), None)
+        take(layer.input)
+        if number <= highest and len(passing) == 1:
+            (tensor,) = passing.values()
+            return Waist(tensor, number, keras().Model(trunk.model.input, tensor, name="lower"))
+    return None
+
+
 def copy_weights(source: list[Any], target: list[Any]) -> None:
     """Copy the weights of one list of layers into another of the same architecture."""
     for from_layer, to_layer in zip(source, target, strict=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,23 +24,35 @@ from ..data.index import list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
+from ..data.views import Views
 from ..engines.litert import LiteRTEngine
 from ..errors import OutputError, TrainingError, UsageError
 from ..metrics import Evaluation, figures
 from ..models.backbones import Backbone, get_backbone
-from ..models.classifier import build_trunk, check_image_size
-from ..models.conversion import convert, converted_trunk
+from ..models.classifier import Trunk, build_trunk, check_image_size
+from ..models.conversion import convert
 from ..models.weights import find_weights
+from ..parallel import available_cores, start
 from ..progress import SILENT, Observer
-from ..recipe import Recipe
+from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
-from .features import compute_features, views_of
+from .extraction import (
+    REFERENCE,
+    Choice,
+    Extractor,
+    TrunkSpec,
+    choose_precision,
+    reference_rows,
+)
+from .features import Features, joined
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
 
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
 PARITY_TOLERANCE = 1e-4
 _PARITY_IMAGES = 16
+#: Up to so many training images, so many views.
+_AUTO_VIEWS = ((2000, 2), (math.inf, 1))
 
 
 @dataclass
@@ -83,28 +97,39 @@ def run(
         _check_apart(show_input, recipe)
     clock = Clock()
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
-    spec = _input_spec(recipe)
+    spec = TrunkSpec(backbone, _input_spec(recipe), recipe.pooling, weights)
+    listing = list_images(Path(str(recipe.data)))
+    # Importing TensorFlow takes seconds; images are read and run through LiteRT meanwhile.
+    built = start(lambda: build_trunk(backbone, spec.input.image_size, recipe.pooling, weights))
+
     with clock.step("read images"):
-        listing = list_images(Path(str(recipe.data)))
-        dataset, pixels = read_dataset(listing, spec, observer)
+        kept = reference_rows(spec)
+        dataset, pixels = read_dataset(
+            listing, spec.input, observer, lambda digest: kept.find((digest, 0)) is not None
+        )
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
+    recipe = dataclasses.replace(recipe, views=_view_count(recipe, dataset))
+    views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))
+    if show_input:
+        write_views(dataset, pixels, views.augmenter, int(recipe.views), show_input)
 
+    extractor = Extractor(spec, views, built, observer)
     with clock.step("prepare the backbone"):
-        trunk_file = converted_trunk(backbone, spec.image_size, recipe.pooling, weights, observer)
+        extractor.trunk_file()
     with clock.step("compute features"):
-        augmenter = Augmenter(recipe.augmentation, recipe.seed)
-        views = 1 if recipe.augmentation.is_identity else recipe.views
-        if show_input:
-            write_views(dataset, pixels, augmenter, views, show_input)
-        features = compute_features(
-            trunk_file, dataset, pixels, views_of(dataset, views), augmenter, observer
-        )
+        held_out = extractor.features(views.requests(1, "val", "test"))
+        requests = views.requests(int(recipe.views), "train")
+        choice = choose_precision(recipe.precision, extractor, requests, held_out, observer)
+        recipe = dataclasses.replace(recipe, precision=choice.precision)
+        training = extractor.features(requests, recipe.precision)
+    with clock.step("load TensorFlow"):
+        trunk = built.result()
     with clock.step("train"):
-        trunk = build_trunk(backbone, spec.image_size, recipe.pooling, weights)
-        data = TrainingData(dataset, pixels, features, augmenter)
-        trained = train(recipe, backbone, trunk, data, observer)
+        recipe, trained = _train(
+            recipe, extractor, views, trunk, choice, held_out, training, observer
+        )
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
@@ -115,25 +140,24 @@ def run(
                 with observer.task("Converting the fine-tuned backbone"):
                     convert(trunk.model, bundle.trunk_file)
             else:
-                bundle.trunk_file.write_bytes(trunk_file.read_bytes())
+                shutil.copyfile(extractor.trunk_file(), bundle.trunk_file)
         with clock.step("evaluate"):
-            held_out = dataset.subset("val", "test")
+            positions = dataset.subset("val", "test")
+            rows = held_out.of(positions)
             if trained.trunk_changed:
-                pairs = [(position, 0) for position in held_out]
-                features = compute_features(
-                    bundle.trunk_file, dataset, pixels, pairs, augmenter, observer
-                )
+                engine = LiteRTEngine([bundle.trunk_file], available_cores())
+                outputs = engine.map(views.image, [(position, 0) for position in positions])
+                rows = np.stack([output.features for output in outputs])
             head = LiteRTEngine([bundle.head_file])
-            rows = [head.run(vector).probabilities for vector in features.of(held_out)]
-            probabilities = np.stack(rows)
-            parity = _check_parity(trained, bundle, pixels, held_out, probabilities)
-        metrics = _judge(dataset, held_out, probabilities)
+            probabilities = np.stack([head.run(vector).probabilities for vector in rows])
+            parity = _check_parity(trained, bundle, pixels, positions, probabilities)
+        metrics = _judge(dataset, positions, probabilities)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
-        write_tables(bundle, dataset, trained, held_out, probabilities)
+        write_tables(bundle, dataset, trained, positions, probabilities)
         bundle.write_metadata(
             {
-                **describe(backbone, weights, spec, len(dataset.class_names)),
+                **describe(backbone, weights, spec.input, len(dataset.class_names)),
                 "dataset": describe_data(dataset, recipe.data),
                 "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
                 "parity": parity,
@@ -141,6 +165,53 @@ def run(
             }
         )
     return Bundle.open(output)
+
+
+def _train(
+    recipe: Recipe,
+    extractor: Extractor,
+    views: Views,
+    trunk: Trunk,
+    choice: Choice,
+    held_out: Features,
+    training: Features,
+    observer: Observer,
+) -> tuple[Recipe, Trained]:
+    """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
+    backbone = extractor.spec.backbone
+    description = extractor.spec.description(recipe.precision)
+    data = TrainingData(views, int(recipe.views), joined([held_out, training]), description)
+    trained = train(recipe, backbone, trunk, data, observer)
+    if choice.features is None or trained.trunk_changed:
+        return recipe, trained
+    labels = views.dataset.labels()[list(choice.sample)]
+    right = [
+        np.asarray(trained.head(rows)).argmax(axis=1) == labels
+        for rows in (choice.features, held_out.of(choice.sample))
+    ]
+    if right[0].sum() == right[1].sum():
+        return recipe, trained
+    observer.note(
+        f"In {recipe.precision} {right[0].sum()} of {len(labels)} held-out images are right, in "
+        f"{REFERENCE} {right[1].sum()}: training again on {REFERENCE} features."
+    )
+    recipe = dataclasses.replace(recipe, precision=REFERENCE)
+    training = extractor.features(views.requests(int(recipe.views), "train"))
+    return _train(recipe, extractor, views, trunk, Choice(REFERENCE), held_out, training, observer)
+
+
+def _view_count(recipe: Recipe, dataset: Dataset) -> int:
+    """How many views of every training image are learned from."""
+    if recipe.augmentation.is_identity:
+        return 1
+    if recipe.views == AUTO:
+        return auto_views(len(dataset.subset("train")))
+    return int(recipe.views)
+
+
+def auto_views(images: int) -> int:
+    """The number of views for a number of training images, as measured in docs/speed.md."""
+    return next(views for most, views in _AUTO_VIEWS if images <= most)
 
 
 def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:

@@ -1,22 +1,23 @@
 """Training in stages: each is data (:class:`cnntransfer.recipe.Stage`), and all go the same way.
 
 A stage whose trunk is frozen fits the head on cached features; a stage that unfreezes layers
-fits the whole classifier on pixels. Either stops when the validation loss no longer falls and
+fits these layers on kept activations of those below them, or the whole classifier on pixels.
+Either stops when the validation loss no longer falls and
 keeps the best weights it saw; a stage that ends with a higher validation loss than it began
 with is undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.augment import Augmenter
-from ..data.dataset import Dataset, Pixels
+import numpy as np
+
+from ..data.views import Views
 from ..errors import TrainingError, UsageError, counted
-from ..frameworks import keras
+from ..frameworks import arithmetic, keras
 from ..models.backbones import Backbone
 from ..models.classifier import (
     Trunk,
@@ -26,13 +27,15 @@ from ..models.classifier import (
     head_layers,
     set_trainable,
     standardise,
+    waist_below,
     weights_digest,
 )
 from ..progress import SILENT, Observer
-from ..recipe import Recipe
+from ..recipe import Recipe, Stage
+from .activations import Activations
 from .features import Features
 from .fit import fit
-from .sources import FeatureSource, PixelSource, Source
+from .sources import FeatureSource, Source, StreamSource
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,16 @@ class TrainingData:
     """Everything a stage may learn from.
 
     Attributes:
-        dataset: Samples with subsets.
-        pixels: Their images, by the same positions.
+        views: The images, their labels and subsets.
+        count: Number of views of every training image.
         features: The frozen trunk's output for the training views and the validation images.
-        augmenter: Makes views.
+        description: What decides the trunk's numbers beside the image, see :class:`ViewStore`.
     """
 
-    dataset: Dataset
-    pixels: Pixels
+    views: Views
+    count: int
     features: Features
-    augmenter: Augmenter
+    description: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,18 @@ def train(
         TrainingError: the loss is no number, or a frozen weight moved.
     """
     set_random_seed = keras().utils.set_random_seed
-    classes = len(data.dataset.class_names)
+    dataset = data.views.dataset
+    classes = len(dataset.class_names)
     set_random_seed(recipe.seed)
     head = build_head(head_layers(recipe.head, classes), data.features.values.shape[1])
-    standardise(head.layers, data.features.of(data.dataset.subset("train")))
+    standardise(head.layers, data.features.of(dataset.subset("train")))
     # The classifier has a head of its own, so that every layer has one place in one graph.
     top = head_layers(recipe.head, classes)
     classifier = build_classifier(trunk, top)
 
     history: list[Mapping[str, Any]] = []
-    trunk_before = trunk.digest
+    before = layer_digests(trunk)
+    digests = before
     for number, stage in enumerate(recipe.stages):
         set_random_seed((recipe.seed + number) % 2**32)
         top_layers = backbone.cut(stage.unfreeze)
@@ -120,47 +125,85 @@ def train(
                 f"Try unfreeze: {backbone.blocks[0][0]}"
             )
         copy_weights(head.layers, top)
-        training, validation = _sources(bool(top_layers), recipe, data)
-        with frozen_guard(trunk):
-            model = classifier if top_layers else head
-            history += fit(model, stage, training, validation, observer)
         if top_layers:
+            history += _fit_top(recipe, stage, top_layers, trunk, classifier, data, observer)
             copy_weights(top, head.layers)
+        else:
+            sources: list[Source] = [
+                FeatureSource(data.features, dataset, subset, recipe.batch_size, seed)
+                for subset, seed in _subsets(recipe)
+            ]
+            history += fit(head, stage, sources[0], sources[1], observer)
+        digests = check_frozen(trunk, digests)
     copy_weights(head.layers, top)
-    return Trained(head, classifier, trunk.digest != trunk_before, tuple(history))
+    return Trained(head, classifier, digests != before, tuple(history))
 
 
-@contextmanager
-def frozen_guard(trunk: Trunk) -> Iterator[None]:
-    """Check that no weight or statistic of a frozen trunk layer moves while the block runs.
+def layer_digests(trunk: Trunk) -> tuple[str, ...]:
+    """SHA-256 of the weights and statistics of every layer of a trunk."""
+    return tuple(weights_digest([layer]) for layer in trunk.layers)
+
+
+def check_frozen(trunk: Trunk, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Check that no weight or statistic of a frozen layer has moved; returns the new digests.
 
     Raises:
         TrainingError: one moved. This is a bug, never the user's doing.
     """
-    frozen = [layer for layer in trunk.layers if layer.weights and not layer.trainable]
-    before = [weights_digest([layer]) for layer in frozen]
-    yield
-    after = [weights_digest([layer]) for layer in frozen]
-    moved = [layer.name for layer, a, b in zip(frozen, before, after, strict=True) if a != b]
+    after = layer_digests(trunk)
+    moved = [
+        layer.name
+        for layer, old, new in zip(trunk.layers, before, after, strict=True)
+        if old != new and not layer.trainable
+    ]
     if moved:
         raise TrainingError(
             "Expected frozen layers to stay as they were. Received: changed weights in "
             f"{', '.join(moved[:5])}. This is a bug; please report it with the recipe."
         )
+    return after
 
 
-def _sources(on_pixels: bool, recipe: Recipe, data: TrainingData) -> tuple[Source, Source]:
-    """What a stage learns from and what it is stopped by."""
-    sources: list[Source] = []
-    for subset, seed in (("train", recipe.seed), ("val", None)):
-        if on_pixels:
-            sources.append(
-                PixelSource(
-                    data.pixels, data.dataset, subset, data.augmenter, recipe.batch_size, seed
+def _fit_top(
+    recipe: Recipe,
+    stage: Stage,
+    top_layers: int,
+    trunk: Trunk,
+    classifier: Any,
+    data: TrainingData,
+    observer: Observer,
+) -> list[Mapping[str, Any]]:
+    """Fit the head and the top layers: on kept activations if there can be any, else on pixels."""
+    views = data.views
+    waist = None if recipe.fresh_augmentation else waist_below(trunk, top_layers)
+    if waist is not None:
+        activations = Activations(waist, data.description, views)
+        requests = views.requests(data.count, "train") + views.requests(1, "val")
+        if activations.prepare(requests, observer):
+            sources = [
+                StreamSource(
+                    activations,
+                    activations.shape,
+                    activations.dtype,
+                    views.dataset,
+                    subset,
+                    recipe.batch_size,
+                    seed,
+                    data.count,
                 )
-            )
-        else:
-            sources.append(
-                FeatureSource(data.features, data.dataset, subset, recipe.batch_size, seed)
-            )
-    return sources[0], sources[1]
+                for subset, seed in _subsets(recipe)
+            ]
+            with arithmetic(recipe.precision):
+                return fit(waist.upper(classifier), stage, sources[0], sources[1], observer)
+    shape = (*views.pixels.spec.image_size, 3)
+    sources = [
+        StreamSource(views.image, shape, np.uint8, views.dataset, subset, recipe.batch_size, seed)
+        for subset, seed in _subsets(recipe)
+    ]
+    with arithmetic(recipe.precision):
+        return fit(classifier, stage, sources[0], sources[1], observer)
+
+
+def _subsets(recipe: Recipe) -> tuple[tuple[str, int | None], ...]:
+    """What a stage learns from and what it is stopped by, each with the seed of its order."""
+    return ("train", recipe.seed), ("val", None)

@@ -1,0 +1,147 @@
+"""What is kept in the user's cache folder: how much, how old, and what goes when it is too much.
+
+::
+
+    trunks/NAME/              a network converted for LiteRT
+    imagenet/NAME/            a bare network as a bundle
+    features/STORE/SEGMENT/   features of images, see rows.py
+    activations/STORE/SEGMENT/  activations below the layers that a stage trains
+
+Everything here can be made again. An entry is a folder that was renamed into its place when it
+was complete, and is renamed out of it before it is deleted: it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UsageError
+from .storage import cache_folder
+
+LIMIT_VARIABLE = "CNNTRANSFER_CACHE_LIMIT"
+DEFAULT_LIMIT = "10GB"
+
+#: Kind -> (what it is, how many folders deep its entries lie).
+KINDS = {
+    "features": ("features of images, which a head learns from", 2),
+    "activations": ("inner activations of images, which --unfreeze learns from", 2),
+    "trunks": ("pretrained networks converted for this machine", 1),
+    "imagenet": ("pretrained networks with their ImageNet classes", 1),
+}
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+#: Hidden folders of that age were left by a killed process.
+_STALE_SECONDS = 24 * 3600
+
+#: Entries that this process uses: never evicted by it.
+_in_use: set[Path] = set()
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the cache.
+
+    Attributes:
+        kind: A key of :data:`KINDS`.
+        path: Its folder.
+        bytes: Size on disk.
+        used: When it was last used, in seconds since 1970.
+    """
+
+    kind: str
+    path: Path
+    bytes: int
+    used: float
+
+
+def limit() -> int:
+    """The most bytes to keep: ``$CNNTRANSFER_CACHE_LIMIT`` or :data:`DEFAULT_LIMIT`.
+
+    Raises:
+        UsageError: the variable is no size such as ``500MB`` or ``20GB``.
+    """
+    text = os.environ.get(LIMIT_VARIABLE) or DEFAULT_LIMIT
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]B|)\s*", text.upper())
+    if match is None:
+        raise UsageError(
+            f"{LIMIT_VARIABLE}: expected a size such as 500MB or {DEFAULT_LIMIT}. "
+            f"Received: {text!r}."
+        )
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def entries(kinds: Iterable[str] = KINDS) -> Iterator[Entry]:
+    """Everything that is kept, of some kinds."""
+    for kind in kinds:
+        depth = KINDS[kind][1]
+        for folder in (cache_folder() / kind).glob("/".join(["[!.]*"] * depth)):
+            with suppress(FileNotFoundError):  # Evicted meanwhile by another process.
+                if folder.is_dir():
+                    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+                    yield Entry(kind, folder, size, folder.stat().st_mtime)
+
+
+def use(folder: Path) -> None:
+    """Note that an entry is used now, so that it is the last to go."""
+    with _lock:
+        _in_use.add(folder)
+    with suppress(OSError):
+        os.utime(folder)
+
+
+def trim() -> int:
+    """Delete the entries that were not used for longest until the rest is within the limit.
+
+    Returns:
+        The number of bytes that were freed.
+    """
+    _sweep()
+    allowed = limit()
+    kept = sorted(entries(), key=lambda entry: entry.used)
+    total = sum(entry.bytes for entry in kept)
+    freed = 0
+    for entry in kept:
+        if total - freed <= allowed:
+            break
+        if entry.path not in _in_use:
+            remove(entry.path)
+            freed += entry.bytes
+    return freed
+
+
+def clear(kinds: Iterable[str] = KINDS) -> int:
+    """Delete everything of some kinds; returns the number of bytes that were freed."""
+    _sweep()
+    freed = 0
+    for kind in kinds:
+        freed += sum(entry.bytes for entry in entries([kind]))
+        remove(cache_folder() / kind)
+    return freed
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder so that no reader ever sees half of it."""
+    with suppress(OSError):
+        place = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+        folder.replace(Path(place) / folder.name)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Delete what killed processes left half-written."""
+    root = cache_folder()
+    patterns = [f"{kind}/{'*/' * level}.*" for kind in KINDS for level in range(KINDS[kind][1])]
+    for pattern in patterns:
+        for folder in root.glob(pattern):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)

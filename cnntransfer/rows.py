@@ -1,0 +1,189 @@
+"""Rows of numbers that are costly to compute, kept on disk by image and view.
+
+A store is a folder for one way of computing; everything that decides a row's numbers, but for the
+image and the view, is in its description. Its rows lie in segments::
+
+    features/1f0c.../description.json
+    features/1f0c.../SEGMENT/index.npy   one record per row: digest, view, checksum
+    features/1f0c.../SEGMENT/rows.bin    the rows one after another, memory-mapped when read
+
+A segment is written under a hidden name, takes its name when it is complete, and never changes
+after that. Killing the process at any moment loses the segment that was being written and
+nothing else. A row whose checksum does not fit counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import cache
+from .storage import cache_folder
+
+#: A writer completes a segment when it is that large, so that a kill loses little.
+SEGMENT_BYTES = 64 * 2**20
+
+_INDEX = "index.npy"
+_ROWS = "rows.bin"
+_DESCRIPTION = "description.json"
+_RECORD = np.dtype([("digest", "V32"), ("view", "<u4"), ("checksum", "<u4")])
+
+#: SHA-256 of the image file, hexadecimal, and the number of the view.
+Key = tuple[str, int]
+
+
+class RowStore:
+    """The rows of one way of computing.
+
+    Args:
+        kind: The folder in the cache, ``features`` or ``activations``.
+        description: All that decides a row's numbers beside image and view; plain values.
+        shape: The shape of one row.
+        dtype: Its type.
+    """
+
+    def __init__(
+        self, kind: str, description: Mapping[str, Any], shape: tuple[int, ...], dtype: Any
+    ) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self._description = {**description, "shape": list(shape), "dtype": self.dtype.str}
+        text = json.dumps(self._description, sort_keys=True)
+        self.folder = cache_folder() / kind / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._row_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+        self._segments: dict[Path, NDArray[Any]] = {}
+        self._places: dict[Key, tuple[Path, int, int]] = {}
+        self._sound: set[Key] = set()
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def refresh(self) -> None:
+        """Take in the segments that were completed since the store was opened."""
+        for folder in sorted(self.folder.glob("[!.]*/")):
+            if folder not in self._segments:
+                self._open(folder)
+
+    def find(self, key: Key) -> NDArray[Any] | None:
+        """The row of an image and view, memory-mapped and read-only; ``None`` when not there."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        folder, number, checksum = place
+        row: NDArray[Any] = self._segments[folder][number]
+        if key not in self._sound:
+            if _checksum(key, row) != checksum:
+                del self._places[key]
+                return None
+            self._sound.add(key)
+        return row
+
+    @contextmanager
+    def writer(self) -> Iterator[Writer]:
+        """Add rows; what was added is kept even when the block is interrupted."""
+        writer = Writer(self.folder, self._description)
+        try:
+            yield writer
+        finally:
+            writer.complete()
+            self.refresh()
+            cache.trim()
+
+    def _open(self, folder: Path) -> None:
+        try:
+            index = np.load(folder / _INDEX, allow_pickle=False)
+            size = (folder / _ROWS).stat().st_size
+            if index.dtype != _RECORD or size != len(index) * self._row_bytes or not len(index):
+                raise ValueError("not what was written")
+            rows = np.memmap(
+                folder / _ROWS, dtype=self.dtype, mode="r", shape=(len(index), *self.shape)
+            )
+        except (OSError, ValueError, EOFError):
+            cache.remove(folder)  # Damaged: its rows are computed again.
+            return
+        self._segments[folder] = rows
+        cache.use(folder)
+        for number, (digest, view, checksum) in enumerate(index.tolist()):
+            self._places[(digest.hex(), view)] = (folder, number, checksum)
+
+
+class Writer:
+    """Writes rows into segments. A disk that is full or read-only stops it silently."""
+
+    def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
+        #: Why nothing more is kept; ``None`` while all is well.
+        self.failure: OSError | None = None
+        self._folder = folder
+        self._description = description
+        self._draft: Path | None = None
+        self._file: BinaryIO | None = None
+        self._index: list[tuple[bytes, int, int]] = []
+        self._bytes = 0
+
+    def add(self, key: Key, row: NDArray[Any]) -> None:
+        """Add the row of an image and view."""
+        if self.failure is not None:
+            return
+        row = np.ascontiguousarray(row)
+        try:
+            if self._file is None:
+                self._begin()
+            assert self._file is not None
+            self._file.write(row.data)
+        except OSError as error:
+            self._give_up(error)
+            return
+        self._index.append((bytes.fromhex(key[0]), key[1], _checksum(key, row)))
+        self._bytes += row.nbytes
+        if self._bytes >= SEGMENT_BYTES:
+            self.complete()
+
+    def complete(self) -> None:
+        """Give the segment its name: from now on it counts."""
+        if self._file is None or self._draft is None:
+            return
+        try:
+            with self._file as file:
+                file.flush()
+                os.fsync(file.fileno())
+            np.save(self._draft / _INDEX, np.array(self._index, dtype=_RECORD))
+            # mkdtemp's random part makes the name unique among processes, too.
+            self._draft.replace(self._folder / self._draft.name.removeprefix("."))
+        except OSError as error:
+            self._give_up(error)
+        self._file, self._draft, self._index, self._bytes = None, None, [], 0
+
+    def _begin(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        description = self._folder / _DESCRIPTION
+        if not description.exists():
+            description.write_text(json.dumps(self._description, indent=2), encoding="utf-8")
+        self._draft = Path(tempfile.mkdtemp(prefix=".segment-", dir=self._folder))
+        self._file = (self._draft / _ROWS).open("wb")
+
+    def _give_up(self, error: OSError) -> None:
+        self.failure = error
+        if self._file is not None:
+            with suppress(OSError):  # The same full disk again.
+                self._file.close()
+        if self._draft is not None:
+            shutil.rmtree(self._draft, ignore_errors=True)
+        self._file, self._draft, self._index, self._bytes = None, None, [], 0
+
+
+def _checksum(key: Key, row: NDArray[Any]) -> int:
+    """Over key and row, so that a row is never taken for another one's."""
+    start = zlib.crc32(f"{key[0]}:{key[1]}".encode())
+    return zlib.crc32(np.ascontiguousarray(row).data, start)

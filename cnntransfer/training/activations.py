@@ -1,0 +1,88 @@
+"""What the layers below a fine-tuning stage's cut make of every view: computed once, on disk.
+
+Those layers are frozen, so running them every epoch would compute the same numbers again. Their
+output is kept as float16, which has more digits than the bfloat16 that networks are trained in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import cache
+from ..data.views import Request, Views
+from ..engines.keras import KerasEngine
+from ..errors import counted
+from ..models.classifier import Waist
+from ..progress import SILENT, Observer
+from ..storage import cache_folder
+from .features import ViewStore
+
+_DTYPE = np.float16
+
+
+class Activations:
+    """The activations at a waist, by (image, view).
+
+    Args:
+        waist: Where the network is cut.
+        description: What decides the numbers beside the image, see :class:`ViewStore`.
+        views: The images.
+    """
+
+    def __init__(self, waist: Waist, description: Mapping[str, Any], views: Views) -> None:
+        self.shape = tuple(int(side) for side in waist.tensor.shape[1:])
+        self.dtype = np.dtype(_DTYPE)
+        described = {**description, "cut": waist.layers}
+        self._store = ViewStore("activations", described, views, self.shape, _DTYPE)
+        self._waist = waist
+        self._precision = str(description["precision"])
+
+    def __call__(self, request: Request) -> NDArray[Any]:
+        """The activation of a view, float16; :meth:`prepare` has made it."""
+        row = self._store.find(request)
+        if row is None:
+            raise LookupError(f"no activation of {request}")
+        return row
+
+    def prepare(self, requests: Sequence[Request], observer: Observer = SILENT) -> bool:
+        """Compute what is missing.
+
+        Returns:
+            Whether all is there. If not, the observer was told why: there is no room for it, or
+            the numbers are too large for float16.
+        """
+        missing = self._store.missing(requests)
+        if not missing:
+            return True
+        needed = len(missing) * int(np.prod(self.shape)) * self.dtype.itemsize
+        room = min(cache.limit(), _free_bytes() // 2)
+        if needed > room:
+            observer.note(
+                f"The activations of {counted(len(missing), 'view')} would take "
+                f"{needed / 1e9:.1f} GB of the cache, which has room for {room / 1e9:.1f} GB; the "
+                "frozen layers run in every epoch instead. Unfreeze fewer layers, or raise "
+                f"{cache.LIMIT_VARIABLE}."
+            )
+            return False
+
+        def engine() -> KerasEngine:
+            return KerasEngine(self._waist.lower, self._precision)
+
+        for _ in self._store.compute(missing, engine, observer, "Computing activations"):
+            pass
+        if self._store.missing(requests):
+            observer.note("The activations cannot be kept; the frozen layers run in every epoch.")
+            return False
+        return True
+
+
+def _free_bytes() -> int:
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
