@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from cnntransfer.errors import DataError
+from cnntransfer.bundle import Bundle
+from cnntransfer.errors import BundleError, DataError
 from cnntransfer.evaluate import evaluate
 from cnntransfer.metrics import figures
+from cnntransfer.progress import Observer
+from tests.conftest import picture
 
 
 def random_case(classes, images, seed):
@@ -114,8 +117,158 @@ def test_subsets(bundle, photos, tmp_path):
     assert str(caught.value) == (
         f"--subset: expected one of those in {tmp_path / 'data'} (train, val). Received: 'test'."
     )
+
+
+# ---- What the bundle was trained on
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.said = []
+
+    def note(self, message):
+        self.said.append(message)
+
+
+@pytest.fixture
+def notes():
+    return Notes()
+
+
+@pytest.fixture
+def split(bundle, photos):
+    """The photos' paths by the subset that the run had them in."""
+    paths = {}
+    for row in bundle.read_table("splits"):
+        paths.setdefault(row["subset"], []).append(photos / row["file"])
+    return paths
+
+
+def renamed(paths, folder):
+    """Copies under other names, in a folder per class."""
+    for number, path in enumerate(paths):
+        target = folder / path.parent.name / f"{number}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return folder
+
+
+def unseen(folder, count):
+    for i in range(count):
+        (folder / "red").mkdir(parents=True, exist_ok=True)
+        picture((200, 50, 40), 90_000 + i).save(folder / "red" / f"new{i}.png")
+    return folder
+
+
+def test_training_images_are_counted_and_the_held_out_ones_proposed(bundle, photos, split, notes):
+    result = evaluate(bundle, photos, observer=notes)
+    assert result.trained_on == len(split["train"]) == 23
+    assert notes.said == [
+        "23 of 30 images were trained on, so the figures flatter. "
+        "For the held-out images only: --subset val"
+    ]
+    assert result.to_dict()["trained_on"] == 23
+
+
+def test_training_images_are_known_by_their_content(bundle, split, tmp_path, notes):
+    folder = unseen(renamed(split["train"][:1], tmp_path / "data"), 2)
+    assert evaluate(bundle, folder, observer=notes).trained_on == 1
+    assert notes.said == [
+        "1 of 3 images was trained on, so the figures flatter. "
+        "Measure on images that the model has not seen."
+    ]
+
+
+def test_images_that_were_not_trained_on_need_no_remark(bundle, split, tmp_path, notes):
+    folder = unseen(renamed(split["val"], tmp_path / "data"), 2)
+    assert evaluate(bundle, folder, observer=notes).trained_on == 0
+    assert notes.said == []
+
+
+def test_a_layout_of_its_own_goes_before_the_run_s(bundle, photos, tmp_path, notes):
+    (tmp_path / "data").mkdir()
+    for name in ("train", "val"):
+        (tmp_path / "data" / name).symlink_to(photos)
+    result = evaluate(bundle, tmp_path / "data", "val", observer=notes)
+    assert (result.images, result.trained_on) == (30, 23)
+    assert notes.said == [
+        "23 of 30 images were trained on, so the figures flatter. "
+        "Measure on images that the model has not seen."
+    ]
+
+
+@pytest.mark.parametrize(("name", "subset"), [("val", "val"), ("Validation", "val")])
+def test_the_run_s_subset_gives_the_run_s_figures(bundle, photos, split, notes, name, subset):
+    result = evaluate(bundle, photos, name, notes).to_dict()
+    recorded = bundle.metadata["metrics"][subset]
+    assert result["images"] == recorded["images"] == len(split[subset])
+    assert result["confusion"] == tuple(map(tuple, recorded["confusion"]))
+    assert result["log_loss"] == pytest.approx(recorded["log_loss"], abs=1e-4)
+    assert (result["trained_on"], notes.said) == (0, [])
+
+
+def test_the_run_s_training_images(bundle, photos, notes):
+    result = evaluate(bundle, photos, "train", notes)
+    assert (result.images, result.trained_on) == (23, 23)
+    assert notes.said[0].startswith("23 of 23 images were trained on, so the figures flatter. Mea")
+
+
+def test_images_that_the_run_has_not_seen_are_in_none_of_its_subsets(
+    bundle, split, tmp_path, notes
+):
+    folder = unseen(renamed(split["val"], tmp_path / "data"), 2)
+    (folder / "red" / "broken.png").touch()
+    result = evaluate(bundle, folder, "val", notes)
+    assert (result.images, result.rejected) == (len(split["val"]), ())
+    assert notes.said == ["3 images left out: in none of the model's own subsets"]
+
+
+def test_subsets_that_the_run_does_not_have(bundle, photos, tmp_path):
+    for wanted, hint in (("test", ""), ("tset", ""), ("vla", " Did you mean 'val'?")):
+        with pytest.raises(DataError) as caught:
+            evaluate(bundle, photos, wanted)
+        assert str(caught.value) == (
+            "--subset: expected one of the model's own subsets (train, val), because "
+            f"{photos} has none. Received: {wanted!r}.{hint}"
+        )
+    folder = unseen(tmp_path / "data", 2)
+    with pytest.raises(DataError) as caught:
+        evaluate(bundle, folder, "val")
+    assert str(caught.value) == (
+        f"--subset: expected images of the model's own subset 'val' in {folder}. Received: "
+        "2 images, none of them one of those, byte for byte. "
+        "To measure on all of them, leave --subset out."
+    )
+
+
+def test_a_copy_in_several_subsets_is_in_each(bundle, photos, tmp_path, notes):
+    copy = Bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
+    rows = copy.read_table("splits")
+    columns = list(rows[0])
+    trained = next(row for row in rows if row["subset"] == "train")
+    copy.write_table("splits", columns, [*rows, {**trained, "subset": "val"}])
+    result = evaluate(copy, photos, "val", notes)
+    assert (result.images, result.trained_on) == (8, 1)
+    assert notes.said[0].startswith("1 of 8 images was trained on")
+
+
+def test_a_bundle_that_does_not_tell_what_it_was_trained_on(bundle, photos, tmp_path, notes):
+    copy = Bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
+    (copy.path / "splits.csv").unlink()
+    result = evaluate(copy, photos, observer=notes)
+    assert (result.images, result.trained_on, notes.said) == (30, None, [])
     with pytest.raises(DataError, match=r"\(no subsets\). Received: 'val'"):
-        evaluate(bundle, photos, "val")
+        evaluate(copy, photos, "val")
+
+
+def test_a_damaged_table_is_a_damaged_bundle(bundle, photos, tmp_path):
+    copy = Bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
+    (copy.path / "splits.csv").write_text("file,label\n")
+    with pytest.raises(BundleError, match=r"whose splits\.csv is damaged"):
+        evaluate(copy, photos)
+
+
+# ---- Refusals
 
 
 def test_unreadable_images_are_listed(bundle, photos, tmp_path):

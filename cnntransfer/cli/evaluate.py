@@ -19,6 +19,7 @@ _LARGEST_MATRIX = 12
     epilog=example(
         "cnntransfer evaluate runs/photos-mobilenet new_photos/",
         "cnntransfer evaluate runs/photos-mobilenet my_test_photos.csv --json",
+        "cnntransfer evaluate runs/photos-mobilenet photos/ --subset val",
     )
 )
 @click.argument("model", metavar="MODEL", type=NON_EMPTY)
@@ -26,7 +27,8 @@ _LARGEST_MATRIX = 12
 @click.option(
     "--subset",
     metavar="[train|val|test]",
-    help="Which subset of DATA. [default: test, else val, else all]",
+    help="Which subset of DATA; of the model's own split, where DATA has no subsets. "
+    "[default: test, else val, else all]",
 )
 @as_json
 @with_console
@@ -35,7 +37,8 @@ def command(model: str, data: str, subset: str | None, as_json: bool, console: C
 
     MODEL is a bundle. DATA is a folder with one sub-folder of images per class or a manifest, as
     for finetune; its classes must be the model's. Measure on images that the model has not been
-    trained on.
+    trained on: others flatter the figures. A note says how many of those there are, whatever
+    their names; so does "trained_on" in --json.
     """
     from ..evaluate import evaluate
 

@@ -701,7 +701,8 @@ class TestEvaluate:
     def test_wrong_subset(self, refused, bundle, photos):
         refused(
             ExitCode.DATA,
-            f"--subset: expected one of those in {photos} (no subsets). Received: 'tset'.",
+            "--subset: expected one of the model's own subsets (train, val), because "
+            f"{photos} has none. Received: 'tset'.",
             "evaluate",
             bundle.path,
             photos,

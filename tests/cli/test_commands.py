@@ -235,16 +235,38 @@ class TestEvaluate:
         assert "top-5" not in out  # Three classes.
         # Run in TestFinetune.
         assert next_commands(err) == [["export", str(bundle.path), "--format", "litert"]]
+        assert err.startswith("23 of 30 images were trained on, so the figures flatter. ")
         assert cli("evaluate", "-q", bundle.path, photos) == (0, out, "")
 
     def test_json(self, cli, bundle, photos):
         code, out, err = cli("evaluate", bundle.path, photos, "--json")
-        assert (code, err) == (0, "")
+        assert code == 0
+        assert err == (
+            "23 of 30 images were trained on, so the figures flatter. "
+            "For the held-out images only: --subset val\n"
+        )
         result = json.loads(out)
+        assert result["trained_on"] == 23
         assert (result["model"], result["data"]) == (str(bundle.path), str(photos))
         assert result["images"] == 30
         assert 0.5 < result["accuracy"] <= 1
         assert np.array(result["confusion"]).sum() == 30
+
+    def test_held_out_by_the_run(self, cli, bundle, photos):
+        code, out, err = cli("evaluate", bundle.path, photos, "--subset", "val", "--json")
+        assert (code, err) == (0, "")
+        result = json.loads(out)
+        assert (result["images"], result["trained_on"]) == (7, 0)
+
+    def test_a_bare_network_has_no_training_images(self, cli, tmp_path):
+        (tmp_path / "data" / "duck").mkdir(parents=True)
+        (tmp_path / "data" / "duck" / "1.jpg").symlink_to(BIRD)
+        code, out, err = cli("evaluate", "mobilenet", "data", "--json", "-q")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["trained_on"] is None
+        code, out, err = cli("evaluate", "mobilenet", "data", "--subset", "val")
+        assert (code, out) == (3, "")
+        assert "(no subsets). Received: 'val'." in err
 
     def test_subset(self, cli, bundle, photos, tmp_path):
         (tmp_path / "data").mkdir()
