@@ -3,13 +3,15 @@
 For every network, data set and seed (which chooses the split and the initial weights): the
 validation accuracy of the head stage with default settings, and of ``LogisticRegression`` (as it
 is, and after ``StandardScaler``) fitted to the same features of the same training photos. The
-features of all photos and views are computed once per network and data set. With ``--unfreeze
-BLOCK``, whole runs with a second stage, which trains the top of the network too, are added.
+features of all photos and views are computed once per network and data set. With ``--views``,
+the head stage is measured with each of these numbers of views; with ``--unfreeze BLOCK``, whole
+runs with a second stage, which trains the top of the network too, are added.
 
     python benchmarks/accuracy.py --data ../shared/data/trashnet ../shared/data/eurosat \
         --backbones mobilenet mobilenet_v2 resnet50 inception_v3 vgg16
     python benchmarks/accuracy.py --data ../shared/data/eurosat --backbones resnet50 \
         --image-size 128 --unfreeze conv5
+    python benchmarks/accuracy.py --data ../shared/data/* --backbones mobilenet --views 1 2 4 8
 
 Prints one Markdown row per network: mean over data sets and seeds, and the range over seeds.
 """
@@ -17,7 +19,10 @@ Prints one Markdown row per network: mean over data sets and seeds, and the rang
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,65 +35,75 @@ from cnntransfer.data.dataset import read_dataset
 from cnntransfer.data.images import InputSpec, Resize
 from cnntransfer.data.index import list_images
 from cnntransfer.data.split import split
+from cnntransfer.data.views import Views
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import build_trunk
-from cnntransfer.models.conversion import converted_trunk
 from cnntransfer.models.weights import find_weights
+from cnntransfer.parallel import start
 from cnntransfer.recipe import Recipe
-from cnntransfer.training.features import Features, compute_features
+from cnntransfer.training.extraction import Extractor, TrunkSpec
+from cnntransfer.training.features import Features
 from cnntransfer.training.run import run
 from cnntransfer.training.stages import TrainingData, train
 
 #: Accuracies in percent, by what was measured.
 Scores = dict[str, float]
+FIELDS = ("values", "samples", "views")
 
 
 class Setting:
     """One network on one data set, with the features of every photo in every view."""
 
     def __init__(
-        self, backbone: str, data: Path, side: int | None = None, keep: Path | None = None
+        self, backbone: str, data: Path, side: int | None = None, views: Sequence[int] = (2,)
     ) -> None:
         self.backbone = get_backbone(backbone)
         size = (side or self.backbone.default_size, side or self.backbone.default_size)
         self.recipe = Recipe(data=str(data), backbone=backbone, image_size=size)
-        weights = find_weights(self.backbone)
-        spec = InputSpec(size, Resize(self.recipe.resize))
-        self.dataset, self.pixels = read_dataset(list_images(data), spec)
-        self.augmenter = Augmenter(self.recipe.augmentation, self.recipe.seed)
-        work = [(i, v) for i in range(len(self.dataset)) for v in range(self.recipe.views)]
-        kept = keep / f"{backbone}-{data.name}-{size[0]}.npz" if keep else None
-        if kept and kept.is_file():
-            pairs = np.array(work)
-            self.features = Features(np.load(kept)["values"], pairs[:, 0], pairs[:, 1])
-        else:
-            file = converted_trunk(self.backbone, size, self.recipe.pooling, weights)
-            self.features = compute_features(file, self.dataset, self.pixels, work, self.augmenter)
-            if kept:
-                np.savez(kept, values=self.features.values)
-        self.trunk = build_trunk(self.backbone, size, self.recipe.pooling, weights)
+        self.view_counts = views
+        self.spec = TrunkSpec(
+            self.backbone,
+            InputSpec(size, Resize(self.recipe.resize)),
+            self.recipe.pooling,
+            find_weights(self.backbone),
+        )
+        self.trunk = start(
+            lambda: build_trunk(self.backbone, size, self.recipe.pooling, self.spec.weights)
+        )
+        dataset, pixels = read_dataset(list_images(data), self.spec.input)
+        self.views = Views(dataset, pixels, Augmenter(self.recipe.augmentation, self.recipe.seed))
+        every = [(i, v) for i in range(len(dataset)) for v in range(max(views))]
+        self.features = Extractor(self.spec, self.views, self.trunk).features(every)
 
     def measure(self, seed: int) -> Scores:
         """The head stage and logistic regression on one split."""
         recipe = self.recipe.override({"seed": seed, "split_seed": seed})
-        dataset = split(self.dataset, recipe.validation_split, seed=seed)
+        dataset = split(self.views.dataset, recipe.validation_split, seed=seed)
+        views = dataclasses.replace(self.views, dataset=dataset)
         training, validation = dataset.subset("train"), dataset.subset("val")
-        # As in a run: all views of training photos, the others as they are.
-        rows = np.isin(self.features.samples, training) | (self.features.views == 0)
-        features = Features(
-            self.features.values[rows], self.features.samples[rows], self.features.views[rows]
-        )
-        data = TrainingData(dataset, self.pixels, features, self.augmenter)
-        trained = train(recipe, self.backbone, self.trunk, data)
-
         labels = dataset.labels()
-        x, y = features.of(training), labels[training]
-        x_val, y_val = features.of(validation), labels[validation]
-        predicted = trained.head.predict(x_val, verbose=0).argmax(axis=1)
+        x, y = self.features.of(training), labels[training]
+        x_val, y_val = self.features.of(validation), labels[validation]
+        scores: Scores = {}
+        for count in self.view_counts:
+            # As in a run: so many views of training photos, the others as they are.
+            rows = self.features.views < np.where(
+                np.isin(self.features.samples, training), count, 1
+            )
+            features = Features(*(getattr(self.features, name)[rows] for name in FIELDS))
+            data = TrainingData(views, count, features, self.spec.description("float32"))
+            started = time.perf_counter()
+            trained = train(recipe, self.backbone, self.trunk.result(), data)
+            seconds = time.perf_counter() - started
+            predicted = np.asarray(trained.head(x_val)).argmax(axis=1)
+            name = "head" if len(self.view_counts) == 1 else f"{count} views"
+            scores[name] = 100 * float(np.mean(predicted == y_val))
+            if len(self.view_counts) > 1:
+                scores[f"{name}: s"] = seconds
         plain = LogisticRegression(max_iter=5000)
         scaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
         return {
-            "head": 100 * float(np.mean(predicted == y_val)),
+            **scores,
             "logistic regression": 100 * plain.fit(x, y).score(x_val, y_val),
             "standardised": 100 * scaled.fit(x, y).score(x_val, y_val),
         }
@@ -111,11 +126,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--unfreeze")
     parser.add_argument("--image-size", type=int, help="side in pixels; default: the network's")
-    parser.add_argument("--keep", type=Path, help="folder to keep features in between calls")
+    parser.add_argument("--views", type=int, nargs="+", default=[2])
     arguments = parser.parse_args()
     for number, backbone in enumerate(arguments.backbones):
         settings = [
-            Setting(backbone, data.resolve(), arguments.image_size, arguments.keep)
+            Setting(backbone, data.resolve(), arguments.image_size, arguments.views)
             for data in arguments.data
         ]
         by_seed: list[Scores] = []

@@ -16,6 +16,8 @@ LIGHT_MODULES = [
     "settings",
     "recipe",
     "storage",
+    "cache",
+    "rows",
     "progress",
     "parallel",
     "frameworks",
@@ -23,6 +25,9 @@ LIGHT_MODULES = [
     "models.backbones",
     "models.weights",
     "engines.litert",
+    "engines.keras",
+    "training.features",
+    "training.extraction",
     "bundle",
     "metrics",
     "predict",
@@ -62,7 +67,7 @@ def test_the_check_notices_a_heavy_import():
 #: From the bottom up. A module may import modules of its own layer and of those before it.
 LAYERS = (
     ("__init__", "errors"),
-    ("settings", "recipe", "storage", "progress", "parallel", "frameworks"),
+    ("settings", "recipe", "storage", "cache", "rows", "progress", "parallel", "frameworks"),
     ("data",),
     ("models",),
     ("engines",),

@@ -1,4 +1,6 @@
-"""Features: the trunk's output for (image, view), in the order that was asked for."""
+"""Features: the trunk's output for (image, view), computed once, in the order asked for."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -7,56 +9,146 @@ from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import read_dataset
 from cnntransfer.data.index import list_images
 from cnntransfer.data.split import split
+from cnntransfer.data.views import Views
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
+from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUGMENTATION_PRESETS
-from cnntransfer.training.features import Features, compute_features, views_of
+from cnntransfer.training.features import Features, ViewStore, features, joined
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
-def data(bundle, photos):
+def views(bundle, photos):
     dataset, pixels = read_dataset(list_images(photos), bundle.input_spec)
-    return split(dataset, 0.2), pixels
-
-
-def test_rows_follow_the_work(bundle, data):
-    dataset, pixels = data
     augmenter = Augmenter(AUGMENTATION_PRESETS["light"], 0)
-    work = [(7, 1), (0, 0), (7, 0), (29, 2)]
-    features = compute_features(bundle.trunk_file, dataset, pixels, work, augmenter)
-    assert features.samples.tolist() == [7, 0, 7, 29]
-    assert features.views.tolist() == [1, 0, 0, 2]
-    assert features.values.dtype == np.float32
+    return Views(split(dataset, 0.2), pixels, augmenter)
+
+
+class CountingEngine(LiteRTEngine):
+    ran = 0
+
+    def run(self, array):
+        type(self).ran += 1
+        return super().run(array)
+
+
+@pytest.fixture
+def compute(bundle, views):
+    """``compute(requests, views)`` -> features; ``compute.ran()`` images since last asked."""
+
+    def call(requests, views=views, observer=None):
+        store = ViewStore("features", {"network": "mobilenet"}, views, (1024,), np.float32)
+        make = lambda: CountingEngine([bundle.trunk_file], 2)  # noqa: E731
+        return features(store, requests, make, observer or Observer())
+
+    def ran():
+        number, CountingEngine.ran = CountingEngine.ran, 0
+        return number
+
+    ran()
+    call.ran = ran
+    return call
+
+
+def test_rows_follow_the_requests(bundle, views, compute):
+    requests = [(7, 1), (0, 0), (7, 0), (29, 2)]
+    found = compute(requests)
+    assert found.samples.tolist() == [7, 0, 7, 29]
+    assert found.views.tolist() == [1, 0, 0, 2]
+    assert found.values.dtype == np.float32
     engine = LiteRTEngine([bundle.trunk_file])
-    for row, (position, view) in enumerate(work):
-        image = augmenter.view(pixels[position], dataset.samples[position].digest, view)
-        np.testing.assert_allclose(features.values[row], engine.run(image).features, atol=1e-6)
-    assert not np.array_equal(features.values[0], features.values[2])
+    for row, request in enumerate(requests):
+        expected = engine.run(views.image(request)).features
+        assert np.array_equal(found.values[row], expected)
+    assert not np.array_equal(found.values[0], found.values[2])
 
 
-def test_features_are_those_of_the_keras_trunk(bundle, data):
-    dataset, pixels = data
-    work = [(position, 0) for position in range(4)]
-    augmenter = Augmenter(AUGMENTATION_PRESETS["none"], 0)
-    features = compute_features(bundle.trunk_file, dataset, pixels, work, augmenter)
+def test_features_are_those_of_the_keras_trunk(views, compute):
+    found = compute([(position, 0) for position in range(4)])
     mobilenet = get_backbone("mobilenet")
     trunk = build_trunk(mobilenet, (64, 64), "avg", find_weights(mobilenet))
-    images = np.stack([pixels[position] for position, _ in work]).astype(np.float32)
-    np.testing.assert_allclose(features.values, np.asarray(trunk.model(images)), atol=2e-4)
+    images = np.stack([views.image((position, 0)) for position in range(4)]).astype(np.float32)
+    np.testing.assert_allclose(found.values, np.asarray(trunk.model(images)), atol=2e-4)
 
 
-def test_only_training_images_have_views(data):
-    dataset, _ = data
-    work = views_of(dataset, 3)
-    training, held_out = dataset.subset("train"), dataset.subset("val")
-    assert len(work) == len(set(work)) == 3 * len(training) + len(held_out)
-    assert {view for position, view in work if position in held_out} == {0}
-    assert [position for position, view in work if view == 2] == training
+def test_only_what_is_new_is_computed(compute):
+    first = compute([(0, 0), (1, 0), (1, 1)])
+    assert compute.ran() == 3
+    second = compute([(1, 1), (2, 0), (0, 0)])
+    assert compute.ran() == 1
+    assert np.array_equal(second.values[[2, 0]], first.values[[0, 2]])
+
+
+def test_another_augmentation_computes_augmented_views_only(views, compute):
+    compute([(0, 0), (0, 1)])
+    compute.ran()
+    for augmenter in (
+        Augmenter(AUGMENTATION_PRESETS["strong"], 0),
+        Augmenter(AUGMENTATION_PRESETS["light"], 1),
+    ):
+        compute([(0, 0), (0, 1)], dataclasses.replace(views, augmenter=augmenter))
+        assert compute.ran() == 1
+
+
+def test_what_was_computed_before_an_interruption_is_kept(compute):
+    class Impatient(Observer):
+        def task(self, title, total=None, unit="images"):
+            from contextlib import contextmanager
+
+            @contextmanager
+            def watched():
+                steps = iter(range(3))
+
+                def advance(number):
+                    if next(steps, None) is None:
+                        raise KeyboardInterrupt
+
+                yield advance
+
+            return watched()
+
+    requests = [(position, 0) for position in range(10)]
+    with pytest.raises(KeyboardInterrupt):
+        compute(requests, observer=Impatient())
+    compute.ran()
+    compute(requests)
+    assert compute.ran() == 6
+
+
+def test_numbers_that_do_not_fit_are_not_kept(views):
+    store = ViewStore("activations", {"network": "large"}, views, (2,), np.float16)
+
+    class Large:
+        def map(self, make, items):
+            from cnntransfer.engines.litert import Outputs
+
+            for item in items:
+                yield Outputs((np.array([1.0, 1e6 if item[0] else 2.0], np.float32),))
+
+    assert len(list(store.compute([(0, 0), (1, 0)], Large))) == 2
+    assert store.missing([(0, 0), (1, 0)]) == [(1, 0)]
+
+
+def test_only_training_images_have_views(views):
+    training, held_out = views.dataset.subset("train"), views.dataset.subset("val")
+    requests = views.requests(3, "train")
+    assert sorted(set(requests)) == sorted(requests)
+    assert len(requests) == 3 * len(training)
+    assert [position for position, view in requests if view == 2] == training
+    assert views.requests(1, "val", "test") == [(position, 0) for position in held_out]
 
 
 def test_of_gives_unaugmented_rows_in_the_asked_order():
     values = np.arange(4, dtype=np.float32)[:, None]
-    features = Features(values, np.array([5, 2, 9, 5]), np.array([0, 0, 0, 1]))
-    assert features.of([9, 5, 2]).ravel().tolist() == [2, 0, 1]
+    found = Features(values, np.array([5, 2, 9, 5]), np.array([0, 0, 0, 1]))
+    assert found.of([9, 5, 2]).ravel().tolist() == [2, 0, 1]
+    twice = joined([found, found])
+    assert twice.values.ravel().tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert twice.views.tolist() == [0, 0, 0, 1, 0, 0, 0, 1]

@@ -8,10 +8,12 @@ import pytest
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Pixels, Sample
 from cnntransfer.data.images import InputSpec
+from cnntransfer.data.views import Views
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import AUGMENTATION_PRESETS
+from cnntransfer.training import sources
 from cnntransfer.training.features import Features
-from cnntransfer.training.sources import FeatureSource, PixelSource
+from cnntransfer.training.sources import FeatureSource, StreamSource
 
 SPEC = InputSpec((6, 5))
 SUBSETS = ("train", "train", "val", "train", "train", "val", "train", "train", "train")
@@ -31,12 +33,13 @@ def feature_source(subset="train", batch_size=3, seed=0):
     return FeatureSource(Features(values, samples, views), DATASET, subset, batch_size, seed)
 
 
-def pixel_source(subset="train", batch_size=3, seed=0, preset="none"):
+def pixel_source(subset="train", batch_size=3, seed=0, preset="none", views=None):
     pixels = Pixels(SPEC)
     for sample, image in zip(DATASET.samples, IMAGES, strict=True):
         pixels.append(sample.path, image)
-    augmenter = Augmenter(AUGMENTATION_PRESETS[preset], 0)
-    return PixelSource(pixels, DATASET, subset, augmenter, batch_size, seed)
+    fetch = Views(DATASET, pixels, Augmenter(AUGMENTATION_PRESETS[preset], 0)).image
+    shape = (6, 5, 3)
+    return StreamSource(fetch, shape, np.uint8, DATASET, subset, batch_size, seed, views)
 
 
 def recorded(source, epochs=(0,)):
@@ -69,11 +72,34 @@ def rows(batches):
 def test_every_example_once_in_batches_the_last_one_smaller(make):
     source = make(batch_size=4)
     ((batches, figures),) = recorded(source)
-    assert len(source) == sum(len(labels) for _, labels in batches)
-    assert [len(labels) for _, labels in batches] == [4] * (len(source) // 4) + [len(source) % 4]
+    size = len(TRAINING) * (2 if make is feature_source else 1)
+    assert source.steps == len(batches)
+    assert [len(labels) for _, labels in batches] == [4] * (size // 4) + [size % 4]
     # The figures are sums over all batches, divided by the number of examples.
     zeros = sum(int((labels == 0).sum()) for _, labels in batches)
-    assert figures == pytest.approx((1.0, zeros / len(source)))
+    assert figures == pytest.approx((1.0, zeros / size))
+
+
+def test_many_features_go_into_the_graph_in_several_parts(monkeypatch):
+    ((whole, figures),) = recorded(feature_source())
+    monkeypatch.setattr(sources, "_CHUNK_BYTES", 6 * 8)
+    ((parts, again),) = recorded(feature_source())
+    assert np.array_equal(rows(whole), rows(parts))
+    assert figures == again
+
+
+def test_kept_views_take_turns():
+    augmenter = Augmenter(AUGMENTATION_PRESETS["strong"], 0)
+    seen = {position: [] for position in TRAINING}
+    for batches, _ in recorded(pixel_source(preset="strong", views=2), (0, 1, 2, 3)):
+        for image in rows(batches):
+            for position in TRAINING:
+                for view in (0, 1):
+                    digest = DATASET.samples[position].digest
+                    if np.array_equal(augmenter.view(IMAGES[position], digest, view), image):
+                        seen[position].append(view)
+    assert all(order in ([0, 1, 0, 1], [1, 0, 1, 0]) for order in seen.values())
+    assert len({tuple(order) for order in seen.values()}) == 2
 
 
 def test_features_keep_their_labels_and_views():
