@@ -59,13 +59,30 @@ class DataError(CnnTransferError):
     exit_code = ExitCode.DATA
 
 
+#: How the reasons begin that say only what is wrong, because a better file is all that helps.
+_SPOILT = (
+    "is truncated or damaged",
+    "is damaged",
+    "is a damaged or unsupported",
+    "is empty",
+    "is not an image",
+)
+
+
 class ImageError(DataError):
-    """One image file cannot be used. ``reason`` is short enough for a table cell."""
+    """One image file cannot be used.
+
+    ``reason`` is short enough for a table cell; the message adds the file and, where the reason
+    does not say it, what to do.
+    """
 
     def __init__(self, reason: str, path: object = None) -> None:
         self.reason = reason
         self.path = path
-        super().__init__(f"{path}: {reason}" if path is not None else reason)
+        message = reason if path is None else f"{path}: {reason}"
+        if path is not None and reason.startswith(_SPOILT):
+            message += ". Copy or download it again, or save it as JPEG or PNG."
+        super().__init__(message)
 
 
 class WeightsError(CnnTransferError):

@@ -38,9 +38,39 @@ def test_exit_codes_are_distinct():
 
 
 def test_an_image_error_keeps_reason_and_path():
-    error = ImageError("is empty", "a.jpg")
-    assert (str(error), error.reason, error.path) == ("a.jpg: is empty", "is empty", "a.jpg")
+    error = ImageError("is a folder", "a")
+    assert (str(error), error.reason, error.path) == ("a: is a folder", "is a folder", "a")
     assert str(ImageError("is empty")) == "is empty"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "is truncated or damaged: broken data stream",
+        "is damaged: it was once copied as text, which changed its line ends",
+        "is a damaged or unsupported PNG image",
+        "is empty (0 bytes)",
+        "is not an image (it looks like an HTML page)",
+        "is not an image of a known format (it begins with 00)",
+    ],
+)
+def test_an_image_error_says_what_to_do_where_its_reason_does_not(reason):
+    error = ImageError(reason, "a.jpg")
+    next_step = "Copy or download it again, or save it as JPEG or PNG."
+    assert (str(error), error.reason) == (f"a.jpg: {reason}. {next_step}", reason)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "is HEIC, which needs: pip install 'cnntransfer[heif]'",
+        "is a CMYK JPEG with ambiguous colours: save it again as RGB",
+        "cannot be read: permission denied",
+        "does not exist",
+    ],
+)
+def test_an_image_error_that_a_better_copy_would_not_help(reason):
+    assert str(ImageError(reason, "a.jpg")) == f"a.jpg: {reason}"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ExitCode, ImageError, UsageError, counted
+from ..errors import DataError, ExitCode, ImageError, UsageError, counted
 from ..settings import Rule
 from .console import Console, echo, is_terminal, json_text, percent
 from .options import NON_EMPTY, as_json, checked, example, with_console
@@ -62,7 +62,8 @@ def command(
     IMAGE is a file, a folder (with all images below it) or a pattern. Without --model, MobileNet
     answers with the 1000 classes of ImageNet.
 
-    A file that is no readable image is reported and the others go on; the exit code is then 9.
+    A file that is no readable image is reported and the others go on; the exit code is then 9,
+    or 3 if no file can be read.
     """
     if as_json and as_csv:
         raise UsageError("Expected --json or --csv. Received: both. Choose one.")
@@ -75,10 +76,9 @@ def command(
         from ..data.show import write_inputs
 
         write_inputs(paths, bundle.input_spec, Path(show_input).expanduser())
-    rejected = 0
+    rejected: list[ImageError] = []
 
     def watched() -> Iterator[Prediction]:
-        nonlocal rejected
         # On a terminal the lines are the progress; a bar would be drawn through them.
         silent = nullcontext(lambda steps: None)
         bar = silent if is_terminal(sys.stdout) else console.task("Predicting", total=len(paths))
@@ -86,9 +86,9 @@ def command(
             for prediction in predict(bundle, paths):
                 advance(1)
                 if prediction.rejected is not None:
-                    rejected += 1
+                    rejected.append(ImageError(prediction.rejected, prediction.path))
                     if len(paths) == 1:
-                        raise ImageError(prediction.rejected, prediction.path)
+                        raise rejected[0]
                     console.note(f"Rejected {prediction.path}: {prediction.rejected}")
                 yield prediction
 
@@ -98,8 +98,14 @@ def command(
         _print_csv(watched(), top or 1)
     else:
         _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
+    if rejected and len(rejected) == len(paths):
+        # After the output: rows and JSON say of every file what is wrong with it.
+        raise DataError(
+            f"Expected readable images. Received: none of {len(paths)} files can be read; "
+            f"the first, {rejected[0]}"
+        )
     if rejected:
-        console.note(f"{rejected} of {counted(len(paths), 'file')} rejected.")
+        console.note(f"{len(rejected)} of {counted(len(paths), 'file')} rejected.")
         return ExitCode.PARTIAL
     if model is None:
         console.next("cnntransfer finetune FOLDER    (your own classes)")

@@ -179,6 +179,9 @@ class TestFolders:
         assert err.count("\n") == 1
 
 
+NEW_COPY = "Copy or download it again, or save it as JPEG or PNG."
+
+
 class TestImages:
     def test_missing(self, refused):
         refused(
@@ -220,10 +223,9 @@ class TestImages:
 
     def test_broken_alone(self, refused, bundle, broken):
         for name, reason in broken.items():
+            message = f"{name}: {reason}. {NEW_COPY}"
             for extra in ([], ["--json"], ["--csv"]):
-                refused(
-                    ExitCode.DATA, f"{name}: {reason}", "predict", "-m", bundle.path, *extra, name
-                )
+                refused(ExitCode.DATA, message, "predict", "-m", bundle.path, *extra, name)
 
     def test_broken_among_others(self, cli, bundle, photos, broken):
         good = photos / "red" / "red0.png"
@@ -248,9 +250,25 @@ class TestImages:
         ]
 
     def test_all_broken(self, cli, bundle, broken):
-        code, out, err = cli("predict", "-m", bundle.path, "broken")
-        assert (code, out) == (ExitCode.PARTIAL, "")
-        assert err.endswith("3 of 3 files rejected.\n")
+        error = (
+            "Error: Expected readable images. Received: none of 3 files can be read; the first, "
+            f"broken/empty.jpg: is empty (0 bytes). {NEW_COPY}\n"
+        )
+        command = ("predict", "-m", bundle.path, "broken")
+        listed = "".join(f"Rejected {name}: {reason}\n" for name, reason in broken.items())
+        assert cli(*command) == (ExitCode.DATA, "", listed + error)
+        assert cli(*command, "-q") == (ExitCode.DATA, "", error)
+
+        code, out, err = cli(*command, "-q", "--json")
+        assert (code, err) == (ExitCode.DATA, error)
+        rejected = [row["rejected"] for row in json.loads(out)["predictions"]]
+        assert rejected == list(broken.values())
+        code, out, err = cli(*command, "-q", "--csv")
+        assert (code, err) == (ExitCode.DATA, error)
+        assert [row["rejected"] for row in csv.DictReader(out.splitlines())] == rejected
+
+    def test_the_same_broken_file_twice(self, cli, bundle, broken):
+        assert cli("predict", "-m", bundle.path, *["broken/half.png"] * 2)[0] == ExitCode.DATA
 
     def test_name_that_begins_with_a_dash(self, cli, refused, bundle, tmp_path):
         picture((200, 50, 40), 1).save(tmp_path / "-x.png")
