@@ -58,6 +58,8 @@ def evaluate(
     listing = list_images(source)
     index = {name: i for i, name in enumerate(bundle.class_names)}
     _check_classes(listing, index)
+    if listing.repeated:
+        observer.note(f"{counted(listing.repeated, 'line')} of {source} repeated: counted once")
     split = _split_of(bundle)
     has_layout = any(entry.subset for entry in listing.entries)
     if subset is not None and split and not has_layout:

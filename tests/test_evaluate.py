@@ -119,6 +119,14 @@ def test_subsets(bundle, photos, tmp_path):
     )
 
 
+def test_a_manifest_that_repeats_itself(bundle, tmp_path, notes):
+    unseen(tmp_path, 2)
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("file,label\nred/new0.png,red\nred/new1.png,red\nred/new0.png,red\n")
+    assert evaluate(bundle, manifest, observer=notes).images == 2
+    assert notes.said == [f"1 line of {manifest} repeated: counted once"]
+
+
 # ---- What the bundle was trained on
 
 

@@ -51,12 +51,14 @@ class Listing:
         ignored: How many visible files are no images by their name, or lie outside the class
             folders.
         empty_classes: Class folders without any image.
+        repeated: How many lines of a manifest said again what another says; they do not count.
     """
 
     source: Path
     entries: tuple[Entry, ...]
     ignored: int = 0
     empty_classes: tuple[str, ...] = ()
+    repeated: int = 0
     class_names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,8 +173,10 @@ def _list_manifest(source: Path) -> Listing:
         raise DataError(
             f"{source}: expected a first line 'file,label' or 'file,label,subset'. "
             f"Received: {repr(delimiter.join(rows[0])) if rows else 'an empty file'}."
+            f"{_separator_hint(header, delimiter)}"
         )
-    entries = []
+    found: dict[Path, tuple[int, Entry]] = {}
+    repeated = 0
     for number, row in enumerate(rows[1:], start=2):
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
         if not any(cells.values()):
@@ -181,8 +185,29 @@ def _list_manifest(source: Path) -> Listing:
         for column in ("file", "label"):
             if not cells.get(column):
                 raise DataError(f"{where}: expected a {column}. Received: an empty cell.")
-        entries.append(Entry(source.parent / cells["file"], cells["label"], _subset(cells, where)))
-    return Listing(source, tuple(entries))
+        entry = Entry(source.parent / cells["file"], cells["label"], _subset(cells, where))
+        line, first = found.setdefault(entry.path.absolute(), (number, entry))
+        if (entry.label, entry.subset) != (first.label, first.subset):
+            raise DataError(
+                f"{where}: expected one label and subset for every file. Received: "
+                f"{cells['file']!r} as {_described(entry)}, but on line {line} as "
+                f"{_described(first)}. Remove the wrong one of the two lines."
+            )
+        repeated += entry is not first
+    return Listing(source, tuple(entry for _, entry in found.values()), repeated=repeated)
+
+
+def _described(entry: Entry) -> str:
+    return repr(entry.label) + (f" in {entry.subset}" if entry.subset else "")
+
+
+def _separator_hint(header: list[str], delimiter: str) -> str:
+    """What to do with a header of one column that holds the separators of another format."""
+    other = next((mark for mark in ";,\t" if len(header) == 1 and mark in header[0]), None)
+    if other is None:
+        return ""
+    way = "with commas, or as .tsv" if delimiter == "," else "with tabs, or as .csv"
+    return f" The header holds {other!r}: save it {way}."
 
 
 def _check_names(listing: Listing) -> None:

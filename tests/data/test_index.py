@@ -195,7 +195,18 @@ def test_a_missing_file_is_rejected_when_it_is_read(tmp_path, photos):
         ),
         (
             "file;label\n1.png;a\n",
-            ": expected a first line 'file,label' or 'file,label,subset'. Received: 'file;label'.",
+            ": expected a first line 'file,label' or 'file,label,subset'. Received: 'file;label'."
+            " The header holds ';': save it with commas, or as .tsv.",
+        ),
+        (
+            "file\tlabel\n1.png\ta\n",
+            r": expected a first line 'file,label' or 'file,label,subset'. Received: 'file\tlabel'."
+            r" The header holds '\t': save it with commas, or as .tsv.",
+        ),
+        (
+            "path;x,label\n1.png,a\n",
+            ": expected a first line 'file,label' or 'file,label,subset'."
+            " Received: 'path;x,label'.",
         ),
         ("file,label\n", ": expected at least one line after the header. Received: none."),
         ("file,label\n\n1.png\n", ", line 3: expected a label. Received: an empty cell."),
@@ -210,6 +221,51 @@ def test_a_missing_file_is_rejected_when_it_is_read(tmp_path, photos):
 def test_wrong_manifests(tmp_path, text, expected):
     path = manifest(tmp_path, text)
     assert refusal(path) == f"{path}{expected}"
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_tsv_manifest_with_other_separators(tmp_path, mark):
+    path = manifest(tmp_path, f"file{mark}label\n1.png{mark}a\n", "list.tsv")
+    assert refusal(path) == (
+        f"{path}: expected a first line 'file,label' or 'file,label,subset'. Received: "
+        f"'file{mark}label'. The header holds {mark!r}: save it with tabs, or as .csv."
+    )
+
+
+def test_a_line_that_says_the_same_again_does_not_count(tmp_path):
+    text = (
+        "file,label,subset\n1.png,cat,val\n2.png,cat,\n./1.png, cat ,Valid\n"
+        f"2.png,cat,\n2.png,cat,\n{tmp_path}/1.png,cat,validation\n"
+    )
+    listing = list_images(manifest(tmp_path, text))
+    assert listing.entries == (
+        Entry(tmp_path / "1.png", "cat", "val"),
+        Entry(tmp_path / "2.png", "cat"),
+    )
+    assert listing.repeated == 4
+
+
+def test_a_relative_manifest_and_absolute_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    manifest(tmp_path, f"file,label\n1.png,cat\n{tmp_path}/1.png,cat\n")
+    listing = list_images(Path("list.csv"))
+    assert (listing.entries, listing.repeated) == ((Entry(Path("1.png"), "cat"),), 1)
+
+
+@pytest.mark.parametrize(
+    ("again", "received"),
+    [
+        ("1.png,dog,val", "'1.png' as 'dog' in val, but on line 2 as 'cat' in val"),
+        ("./1.png,cat,test", "'./1.png' as 'cat' in test, but on line 2 as 'cat' in val"),
+        ("1.png,cat,", "'1.png' as 'cat', but on line 2 as 'cat' in val"),
+    ],
+)
+def test_a_file_cannot_be_two_things(tmp_path, again, received):
+    path = manifest(tmp_path, f"file,label,subset\n1.png,cat,val\n2.png,dog,\n{again}\n")
+    assert refusal(path) == (
+        f"{path}, line 4: expected one label and subset for every file. Received: {received}. "
+        "Remove the wrong one of the two lines."
+    )
 
 
 def test_a_manifest_in_another_encoding(tmp_path):
