@@ -17,6 +17,8 @@ from .images import InputSpec, read
 
 #: More would fill a disk without showing more.
 MOST_IMAGES = 100
+#: So many views of an image are shown before another class is: they show what augmentation does.
+_ENOUGH_VIEWS = 10
 
 
 def write_inputs(paths: Sequence[Path], spec: InputSpec, folder: Path) -> None:
@@ -39,24 +41,36 @@ def write_inputs(paths: Sequence[Path], spec: InputSpec, folder: Path) -> None:
 def write_views(
     dataset: Dataset, pixels: Pixels, augmenter: Augmenter, views: int, folder: Path
 ) -> None:
-    """Write some training images of every class in all their views.
+    """Write some training images of every class in all their views, 100 pictures at most.
+
+    Where an image of every class in all its views would be more than that, first the views beyond
+    ten are left out, then classes; those shown are spread evenly over all.
 
     Raises:
         OutputError: the folder exists or cannot be written.
     """
-    per_class = max(1, MOST_IMAGES // (views * len(dataset.class_names)))
+    names = dataset.class_names
+    views = min(views, max(_ENOUGH_VIEWS, MOST_IMAGES // len(names)))
+    wanted = _spread(names, MOST_IMAGES // views)
 
     def pictures() -> Iterable[tuple[str, NDArray[np.uint8]]]:
-        shown = dict.fromkeys(dataset.class_names, 0)
         for position in dataset.subset("train"):
             sample = dataset.samples[position]
-            if shown[sample.label] < per_class:
-                shown[sample.label] += 1
+            if wanted[sample.label]:
+                wanted[sample.label] -= 1
                 for view in range(views):
                     picture = augmenter.view(pixels[position], sample.digest, view)
                     yield f"{sample.label}-{sample.path.stem}-view{view}", picture
 
     _write(folder, pictures())
+
+
+def _spread(names: Sequence[str], images: int) -> dict[str, int]:
+    """How many images of each class to show: the same of all, or one each of evenly spread ones."""
+    if len(names) <= images:
+        return dict.fromkeys(names, images // len(names))
+    chosen = {names[place * len(names) // images] for place in range(images)}
+    return {name: int(name in chosen) for name in names}
 
 
 def _write(folder: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:

@@ -1,11 +1,14 @@
 """What ``--show-input`` writes is what the network sees."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnntransfer.data.augment import Augmenter
-from cnntransfer.data.dataset import read_dataset
+from cnntransfer.data.dataset import Dataset, Sample, read_dataset
 from cnntransfer.data.images import InputSpec, read
 from cnntransfer.data.index import list_images
 from cnntransfer.data.show import MOST_IMAGES, write_inputs, write_views
@@ -49,6 +52,38 @@ def test_views_are_those_of_the_augmenter(photos, tmp_path):
 def test_not_more_than_can_be_looked_at(photos, tmp_path):
     write_inputs([photos / "red" / "red0.png"] * (MOST_IMAGES + 5), SPEC, tmp_path / "seen")
     assert len(pictures(tmp_path / "seen")) == MOST_IMAGES
+
+
+@pytest.mark.parametrize(
+    ("classes", "views", "shown_classes", "shown_views"),
+    [
+        (3, 2, 3, 2),
+        (3, 60, 3, 33),
+        (3, 1000, 3, 33),
+        (30, 3, 30, 3),
+        (150, 1, 100, 1),
+        (150, 2, 50, 2),
+        (150, 9, 11, 9),
+        (150, 40, 10, 10),
+    ],
+)
+def test_views_of_many_classes_keep_to_the_limit(
+    tmp_path, classes, views, shown_classes, shown_views
+):
+    names = tuple(f"c{number:03d}" for number in range(classes))
+    samples = tuple(Sample(Path(f"{name}.png"), name, name, "train") for name in names)
+    pixels = [np.zeros((2, 3, 3), np.uint8)] * classes
+    augmenter = Augmenter(AUGMENTATION_PRESETS["none"], 0)
+    write_views(Dataset(tmp_path, names, samples), pixels, augmenter, views, tmp_path / "seen")
+    files = sorted((tmp_path / "seen").iterdir())
+    labels = [file.name.split("-")[1] for file in files]
+    assert len(files) == shown_classes * shown_views <= MOST_IMAGES
+    assert set(Counter(labels).values()) == {shown_views}
+    positions = [names.index(label) for label in dict.fromkeys(labels)]
+    assert len(positions) == shown_classes
+    # Neither the first ones only nor gaps of different sizes.
+    gaps = np.diff([*positions, positions[0] + classes])
+    assert gaps.max() - gaps.min() <= 1
 
 
 @pytest.mark.parametrize("name", ["a/../b", "𝕒" * 200, "<script>", "x\n"])
