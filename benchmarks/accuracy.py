@@ -91,7 +91,7 @@ class Setting:
                 np.isin(self.features.samples, training), count, 1
             )
             features = Features(*(getattr(self.features, name)[rows] for name in FIELDS))
-            data = TrainingData(views, count, features, self.spec.description("float32"))
+            data = TrainingData(views, count, features, self.spec.description)
             started = time.perf_counter()
             trained = train(recipe, self.backbone, self.trunk.result(), data)
             seconds = time.perf_counter() - started

@@ -208,6 +208,12 @@ class Stage:
     train_batch_normalization: bool = setting(
         False, bool, "Let unfrozen batch normalisation layers train instead of infer."
     )
+    precision: str = setting(
+        AUTO,
+        str,
+        "Arithmetic of convolutions in a stage that unfreezes layers; auto: as --precision.",
+        choices=PRECISIONS[:3],
+    )
 
 
 HEAD_STAGE = Stage()

@@ -74,7 +74,7 @@ LAYERS = (
     ("bundle",),
     ("metrics", "predict", "evaluate"),
     ("training",),
-    ("pretrained", "export"),
+    ("pretrained", "export", "benchmark"),
     ("api",),
     ("cli", "__main__"),
 )

@@ -28,6 +28,8 @@ COMMANDS = {
     "export": "Write a classifier for TensorFlow, Keras or LiteRT.",
     "backbones": "List the pretrained networks.",
     "weights": "List and verify the pretrained weights on this machine.",
+    "benchmark": "Measure what to expect on this machine.",
+    "cache": "Show or clear what is kept to save time.",
     "completion": "Print the shell's completion script.",
 }
 

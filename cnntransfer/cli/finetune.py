@@ -47,6 +47,7 @@ _AUGMENTATION = "Augmentation of training images"
         "image_size": "image-size",
         "resize": "resize",
         "pooling": "pooling",
+        "precision": "precision",
     },
     "The network",
 )
@@ -84,7 +85,14 @@ _AUGMENTATION = "Augmentation of training images"
         "schedule": "finetune-schedule",
         "patience": "finetune-patience",
         "train_batch_normalization": "train-batch-normalization",
+        "precision": "finetune-precision",
     },
+    "Then training the top of the backbone too",
+)
+@setting_options(
+    Recipe(),
+    "",
+    {"fresh_augmentation": "fresh-augmentation"},
     "Then training the top of the backbone too",
 )
 @setting_options(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,18 +22,11 @@ from ..models.conversion import converted_trunk, versions
 from ..models.weights import WeightsFile
 from ..parallel import available_cores
 from ..progress import SILENT, Observer
-from ..recipe import AUTO
 from ..rows import RowStore
 from .features import Engine, Features, ViewStore, features
 
 #: What a bundle's LiteRT file computes, on which held-out images are judged.
 REFERENCE = "float32"
-#: What ``auto`` tries. Not int8: its features are not equal (docs/speed.md).
-_FASTER = "bfloat16"
-#: ``auto`` tries nothing when the float32 features take less than that.
-_WORTH_SECONDS = 5.0
-_SAMPLE = 32
-_LEAST_COSINE = 0.999
 _CALIBRATION_IMAGES = 64
 
 
@@ -80,7 +72,7 @@ class Extractor:
         self, spec: TrunkSpec, views: Views, trunk: Future[Trunk], observer: Observer = SILENT
     ) -> None:
         self.spec = spec
-        self._views = views
+        self.views = views
         self._trunk = trunk
         self._observer = observer
         self.store = cache(self._store)
@@ -104,92 +96,18 @@ class Extractor:
             calibration,
         )
 
-    def run(self, precision: str, requests: Sequence[Request]) -> NDArray[np.float32]:
-        """Compute features, kept or not; shape (len(requests), d)."""
-        outputs = self.engine(precision).map(self._views.image, requests)
-        return np.stack([output.features for output in outputs])
-
     def _store(self, precision: str) -> ViewStore:
         shape = (self.spec.backbone.features,)
         description = self.spec.description(precision)
-        return ViewStore("features", description, self._views, shape, np.float32)
+        return ViewStore("features", description, self.views, shape, np.float32)
 
     def _engine(self, precision: str) -> Engine:
         if precision == "bfloat16":
             return KerasEngine(self._trunk.result().model, precision)
         if precision == "int8":
-            requests = self._views.requests(1, "train")
+            requests = self.views.requests(1, "train")
             step = max(1, len(requests) // _CALIBRATION_IMAGES)
             chosen = requests[::step][:_CALIBRATION_IMAGES]
-            calibration = [self._views.image(request) for request in chosen]
+            calibration = [self.views.image(request) for request in chosen]
             return LiteRTEngine([self.trunk_file(calibration)], available_cores())
         return LiteRTEngine([self.trunk_file()], available_cores())
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The arithmetic for training images, and what it was compared on.
-
-    Attributes:
-        precision: ``float32``, ``bfloat16`` or ``int8``.
-        sample: Positions of held-out samples; empty if nothing was compared.
-        features: Their features in that arithmetic, float32 (len(sample), d).
-    """
-
-    precision: str
-    sample: tuple[int, ...] = ()
-    features: NDArray[np.float32] | None = None
-
-
-def choose_precision(
-    wanted: str,
-    extractor: Extractor,
-    requests: Sequence[Request],
-    held_out: Features,
-    observer: Observer = SILENT,
-) -> Choice:
-    """Settle ``auto``: bfloat16 where it is faster and equal on some of the held-out images.
-
-    Args:
-        wanted: The recipe's precision.
-        extractor: Runs the trunk.
-        requests: What is to be computed.
-        held_out: Reference features to compare with.
-    """
-    if wanted != AUTO:
-        return Choice(wanted)
-    for precision in (REFERENCE, _FASTER):
-        if not extractor.store(precision).missing(requests):
-            return Choice(precision)
-    missing = len(extractor.store(REFERENCE).missing(requests))
-    step = max(1, len(held_out.samples) // _SAMPLE)
-    sample = [int(position) for position in held_out.samples[::step][:_SAMPLE]]
-    wanted_rows = [(position, 0) for position in sample]
-    seconds = _seconds_per_image(extractor, REFERENCE, wanted_rows[:8])
-    if missing * seconds < _WORTH_SECONDS:
-        return Choice(REFERENCE)
-
-    faster = extractor.run(_FASTER, wanted_rows)
-    faster_seconds = _seconds_per_image(extractor, _FASTER, wanted_rows)
-    cosine = _cosines(faster, held_out.of(sample)).min()
-    ratio = seconds / faster_seconds
-    if cosine < _LEAST_COSINE or ratio < 1.1:
-        return Choice(REFERENCE)
-    observer.note(
-        f"Computing in {_FASTER}: {ratio:.1f} times as fast as {REFERENCE} here, and the same on "
-        f"{len(sample)} held-out images (cosine of features at least {cosine:.4f})."
-    )
-    return Choice(_FASTER, tuple(sample), faster)
-
-
-def _seconds_per_image(extractor: Extractor, precision: str, requests: Sequence[Request]) -> float:
-    extractor.run(precision, requests[:2])  # The first call prepares.
-    started = time.perf_counter()
-    extractor.run(precision, requests)
-    return (time.perf_counter() - started) / len(requests)
-
-
-def _cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosines: NDArray[np.float32] = (a * b).sum(axis=1) / np.maximum(norms, 1e-12)
-    return cosines

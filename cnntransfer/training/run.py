@@ -36,15 +36,9 @@ from ..parallel import available_cores, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
-from .extraction import (
-    REFERENCE,
-    Choice,
-    Extractor,
-    TrunkSpec,
-    choose_precision,
-    reference_rows,
-)
+from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
 from .features import Features, joined
+from .precision import Choice, choose_precision
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
 
@@ -179,9 +173,10 @@ def _train(
 ) -> tuple[Recipe, Trained]:
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
-    description = extractor.spec.description(recipe.precision)
-    data = TrainingData(views, int(recipe.views), joined([held_out, training]), description)
+    features = joined([held_out, training])
+    data = TrainingData(views, int(recipe.views), features, extractor.spec.description)
     trained = train(recipe, backbone, trunk, data, observer)
+    recipe = dataclasses.replace(recipe, stages=trained.stages)
     if choice.features is None or trained.trunk_changed:
         return recipe, trained
     labels = views.dataset.labels()[list(choice.sample)]

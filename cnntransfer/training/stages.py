@@ -9,7 +9,8 @@ with is undone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ from ..recipe import Recipe, Stage
 from .activations import Activations
 from .features import Features
 from .fit import fit
+from .precision import choose_stage_precision
 from .sources import FeatureSource, Source, StreamSource
 
 
@@ -46,13 +48,14 @@ class TrainingData:
         views: The images, their labels and subsets.
         count: Number of views of every training image.
         features: The frozen trunk's output for the training views and the validation images.
-        description: What decides the trunk's numbers beside the image, see :class:`ViewStore`.
+        describe: What decides the trunk's numbers beside the image, for an arithmetic; see
+            :class:`ViewStore`.
     """
 
     views: Views
     count: int
     features: Features
-    description: Mapping[str, Any]
+    describe: Callable[[str], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,14 @@ class Trained:
         classifier: Keras model, image -> probabilities, with the same head.
         trunk_changed: Whether weights of the backbone are not what they were.
         history: One row per epoch and stage, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
+        stages: The recipe's, with everything that was ``auto`` settled.
     """
 
     head: Any
     classifier: Any
     trunk_changed: bool
     history: tuple[Mapping[str, Any], ...]
+    stages: tuple[Stage, ...]
 
 
 def check_stages(recipe: Recipe, backbone: Backbone) -> None:
@@ -114,6 +119,7 @@ def train(
     history: list[Mapping[str, Any]] = []
     before = layer_digests(trunk)
     digests = before
+    stages: list[Stage] = []
     for number, stage in enumerate(recipe.stages):
         set_random_seed((recipe.seed + number) % 2**32)
         top_layers = backbone.cut(stage.unfreeze)
@@ -126,6 +132,8 @@ def train(
             )
         copy_weights(head.layers, top)
         if top_layers:
+            precision = choose_stage_precision(stage, trunk.model, data.views, observer)
+            stage = dataclasses.replace(stage, precision=precision)
             history += _fit_top(recipe, stage, top_layers, trunk, classifier, data, observer)
             copy_weights(top, head.layers)
         else:
@@ -134,9 +142,10 @@ def train(
                 for subset, seed in _subsets(recipe)
             ]
             history += fit(head, stage, sources[0], sources[1], observer)
+        stages.append(stage)
         digests = check_frozen(trunk, digests)
     copy_weights(head.layers, top)
-    return Trained(head, classifier, digests != before, tuple(history))
+    return Trained(head, classifier, digests != before, tuple(history), tuple(stages))
 
 
 def layer_digests(trunk: Trunk) -> tuple[str, ...]:
@@ -177,7 +186,7 @@ def _fit_top(
     views = data.views
     waist = None if recipe.fresh_augmentation else waist_below(trunk, top_layers)
     if waist is not None:
-        activations = Activations(waist, data.description, views)
+        activations = Activations(waist, data.describe(stage.precision), views)
         requests = views.requests(data.count, "train") + views.requests(1, "val")
         if activations.prepare(requests, observer):
             sources = [
@@ -193,14 +202,14 @@ def _fit_top(
                 )
                 for subset, seed in _subsets(recipe)
             ]
-            with arithmetic(recipe.precision):
+            with arithmetic(stage.precision):
                 return fit(waist.upper(classifier), stage, sources[0], sources[1], observer)
     shape = (*views.pixels.spec.image_size, 3)
     sources = [
         StreamSource(views.image, shape, np.uint8, views.dataset, subset, recipe.batch_size, seed)
         for subset, seed in _subsets(recipe)
     ]
-    with arithmetic(recipe.precision):
+    with arithmetic(stage.precision):
         return fit(classifier, stage, sources[0], sources[1], observer)
 
 

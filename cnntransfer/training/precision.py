@@ -1,0 +1,142 @@
+"""Which arithmetic computes the frozen layers: the fastest that is measured to be as good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.views import Request, Views
+from ..engines.keras import KerasEngine
+from ..errors import counted
+from ..progress import SILENT, Observer
+from ..recipe import AUTO, Stage
+from .extraction import REFERENCE, Extractor
+from .features import Engine, Features
+
+#: What ``auto`` tries. Not int8: its features are not equal (docs/speed.md).
+_FASTER = "bfloat16"
+#: ``auto`` tries nothing when the float32 features take less than that.
+_WORTH_SECONDS = 5.0
+_SAMPLE = 32
+_LEAST_COSINE = 0.999
+_LEAST_RATIO = 1.1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arithmetic for training images, and what it was compared on.
+
+    Attributes:
+        precision: ``float32``, ``bfloat16`` or ``int8``.
+        sample: Positions of held-out samples; empty if nothing was compared.
+        features: Their features in that arithmetic, float32 (len(sample), d).
+    """
+
+    precision: str
+    sample: tuple[int, ...] = ()
+    features: NDArray[np.float32] | None = None
+
+
+def choose_precision(
+    wanted: str,
+    extractor: Extractor,
+    requests: Sequence[Request],
+    held_out: Features,
+    observer: Observer = SILENT,
+) -> Choice:
+    """Settle ``auto``: bfloat16 where it is faster and equal on some of the held-out images.
+
+    Args:
+        wanted: The recipe's precision.
+        extractor: Runs the trunk.
+        requests: What is to be computed.
+        held_out: Reference features to compare with.
+    """
+    if wanted != AUTO:
+        return Choice(wanted)
+    for precision in (REFERENCE, _FASTER):
+        if not extractor.store(precision).missing(requests):
+            return Choice(precision)
+    missing = len(extractor.store(REFERENCE).missing(requests))
+    step = max(1, len(held_out.samples) // _SAMPLE)
+    sample = [int(position) for position in held_out.samples[::step][:_SAMPLE]]
+    wanted_rows = [(position, 0) for position in sample]
+    engine = extractor.engine(REFERENCE)
+    seconds = _seconds_per_image(engine, extractor.views, wanted_rows[:8])
+    if missing * seconds < _WORTH_SECONDS:
+        return Choice(REFERENCE)
+
+    faster = run(extractor.engine(_FASTER), extractor.views, wanted_rows)
+    faster_seconds = _seconds_per_image(extractor.engine(_FASTER), extractor.views, wanted_rows)
+    title = f"Features of {counted(missing, 'view')}"
+    if _is_better(title, seconds, faster_seconds, held_out.of(sample), faster, observer):
+        return Choice(_FASTER, tuple(sample), faster)
+    return Choice(REFERENCE)
+
+
+def choose_stage_precision(
+    stage: Stage, model: Any, views: Views, observer: Observer = SILENT
+) -> str:
+    """Settle a stage's ``auto``: bfloat16 where TensorFlow is faster with it and as exact.
+
+    Args:
+        stage: It unfreezes layers, so it is TensorFlow that runs them.
+        model: Keras model, image -> features.
+        views: Some of their held-out images are what is compared.
+    """
+    if stage.precision != AUTO:
+        return stage.precision
+    sample = views.requests(1, "val")[:_SAMPLE]
+
+    def measured(precision: str) -> tuple[NDArray[np.float32], float]:
+        engine = KerasEngine(model, precision)
+        return run(engine, views, sample), _seconds_per_image(engine, views, sample)
+
+    (features, seconds), (faster, faster_seconds) = measured(REFERENCE), measured(_FASTER)
+    title = f"Stage {stage.name!r}"
+    is_better = _is_better(title, seconds, faster_seconds, features, faster, observer)
+    return _FASTER if is_better else REFERENCE
+
+
+def run(engine: Engine, views: Views, requests: Sequence[Request]) -> NDArray[np.float32]:
+    """Compute features, kept or not; shape (len(requests), d)."""
+    return np.stack([output.features for output in engine.map(views.image, requests)])
+
+
+def _is_better(
+    title: str,
+    seconds: float,
+    faster_seconds: float,
+    features: NDArray[np.float32],
+    faster: NDArray[np.float32],
+    observer: Observer,
+) -> bool:
+    """Whether the other arithmetic is faster and gives the same; says so."""
+    cosine = cosines(features, faster).min()
+    ratio = seconds / faster_seconds
+    if cosine < _LEAST_COSINE or ratio < _LEAST_RATIO:
+        return False
+    observer.note(
+        f"{title} in {_FASTER}: {ratio:.1f} times as fast as {REFERENCE} here, and the same on "
+        f"{counted(len(features), 'held-out image')} (cosine of features at least {cosine:.4f})."
+    )
+    return True
+
+
+def _seconds_per_image(engine: Engine, views: Views, requests: Sequence[Request]) -> float:
+    run(engine, views, requests[:2])  # The first call prepares.
+    started = time.perf_counter()
+    run(engine, views, requests)
+    return (time.perf_counter() - started) / len(requests)
+
+
+def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of the angle between each row of ``a`` and the same row of ``b``."""
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    values: NDArray[np.float32] = (a * b).sum(axis=1) / np.maximum(norms, np.float32(1e-12))
+    return values
