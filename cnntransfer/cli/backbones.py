@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
-from .console import Console, print_json, print_table
+from .console import Console, is_terminal, print_json, print_table
 from .options import as_json, example, with_console
+
+if TYPE_CHECKING:
+    from ..models.backbones import Backbone
+
+#: The table's columns, of which the last is not the network's own: where its weights are.
+_COLUMNS: dict[str, Callable[[Backbone], str | int] | None] = {
+    "name": lambda b: b.name,
+    "size": lambda b: b.default_size,
+    "min": lambda b: b.minimum_size,
+    "features": lambda b: b.features,
+    "parameters": lambda b: b.parameters,
+    "input": lambda b: b.preprocessing.value,
+    "top block": lambda b: b.blocks[0][0],
+    "licence": lambda b: b.weights_license.partition(" (")[0],
+    "weights": None,
+}
+#: What a narrow terminal can do without, the least important first.
+_DISPENSABLE = ("licence", "min", "input", "features", "top block", "parameters", "size")
+#: What the table has between columns, and at both edges together.
+_GAP, _EDGES = 3, 2
 
 
 @click.command(epilog=example("cnntransfer backbones", "cnntransfer backbones --offline"))
@@ -45,31 +69,36 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
             ]
         )
         return
-    print_table(
-        (
-            "name",
-            "size",
-            "min",
-            "features",
-            "parameters",
-            "input",
-            "top block",
-            "licence",
-            "weights",
-        ),
-        [
-            (
-                b.name,
-                b.default_size,
-                b.minimum_size,
-                b.features,
-                b.parameters,
-                b.preprocessing.value,
-                b.blocks[0][0],
-                b.weights_license.partition(" (")[0],
-                source,
-            )
-            for b, source in rows
-        ],
-    )
+    cells = {
+        title: [source if cell is None else cell(backbone) for backbone, source in rows]
+        for title, cell in _COLUMNS.items()
+    }
+    columns = _fitting(cells, _terminal_width())
+    print_table(columns, list(zip(*(cells[title] for title in columns), strict=True)))
+    if lacking := [title for title in _DISPENSABLE if title not in columns]:
+        console.note(f"No room here for: {', '.join(lacking)}. A wider terminal or --json has them")
     console.next("cnntransfer finetune FOLDER --backbone NAME")
+
+
+def _fitting(cells: Mapping[str, Sequence[str | int]], width: int | None) -> list[str]:
+    """The columns that fit into a width without wrapping; all of them where it is ``None``."""
+    widths = {
+        title: max(map(len, [title, *(f"{c:,}" if isinstance(c, int) else c for c in column)]))
+        for title, column in cells.items()
+    }
+    columns = list(cells)
+    for title in _DISPENSABLE:
+        needed = sum(widths[name] for name in columns) + _GAP * (len(columns) - 1) + _EDGES
+        if width is None or needed <= width:
+            break
+        columns.remove(title)
+    return columns
+
+
+def _terminal_width() -> int | None:
+    """Columns of the terminal that stdout is, as the table's printer sees it, or ``None``."""
+    if not is_terminal(sys.stdout):
+        return None
+    from rich.console import Console as RichConsole
+
+    return RichConsole(file=sys.stdout).width

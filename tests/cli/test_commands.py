@@ -321,6 +321,29 @@ class TestLists:
         assert len(out.splitlines()) == len(BACKBONES) + 2
         assert err == "Next: cnntransfer finetune FOLDER --backbone NAME\n"
 
+    @pytest.mark.parametrize("width", [*range(40, 120, 10), 105, 106])
+    def test_backbones_on_a_terminal_never_wrap(self, cli, monkeypatch, width):
+        _, piped, _ = cli("backbones")
+        for module in ("backbones", "console"):
+            monkeypatch.setattr(f"cnntransfer.cli.{module}.is_terminal", lambda stream: True)
+        monkeypatch.setenv("COLUMNS", str(width))
+        code, out, err = cli("backbones")
+        lines = out.splitlines()
+        assert code == 0
+        assert len(lines) == len(BACKBONES) + 2
+        assert max(map(len, lines)) <= width
+        titles = lines[0].replace("top block", "top-block").split()
+        assert titles[0] == "name"
+        assert titles[-1] == "weights"
+        if width >= 106:
+            assert (out, err) == (piped, "Next: cnntransfer finetune FOLDER --backbone NAME\n")
+        else:
+            assert err.startswith("No room here for: licence")
+        if width == 60:
+            assert titles == ["name", "size", "parameters", "weights"]
+            lacking = "licence, min, input, features, top block"
+            assert f"{lacking}. A wider terminal or --json" in err
+
     def test_backbones_json(self, cli):
         rows = json.loads(cli("backbones", "--json")[1])
         assert [row["name"] for row in rows] == list(BACKBONES)
