@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,6 +33,9 @@ COMMANDS = {
     "cache": "Show or clear what is kept to save time.",
     "completion": "Print the shell's completion script.",
 }
+
+#: The signals that ask a command to end; Windows has no SIGHUP.
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _EPILOG = """\b
 Start here:
@@ -87,7 +91,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code and raises nothing."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _end_cleanly()
     try:
         result = main.main(list(arguments), prog_name="cnntransfer", standalone_mode=False)
         code = int(result) if isinstance(result, int) else ExitCode.OK
@@ -133,7 +137,8 @@ def _complain(message: str, code: int, hint: str = "") -> int:
     # Imported here, where nothing is fast any more: see stderr() there.
     from .console import complain
 
-    complain(f"Error: {message}{hint}")
+    with suppress(OSError):  # The terminal was closed: nobody is there to read it.
+        complain(f"Error: {message}{hint}")
     return code
 
 
@@ -154,6 +159,18 @@ def _hint(error: click.ClickException, arguments: Sequence[str]) -> str:
     return f"{stop} Try: {context.command_path} --help"
 
 
+def _end_cleanly() -> None:
+    """Let a polite kill, or the terminal when it is closed, clean up like Ctrl-C does."""
+    for number in _ENDINGS:
+        # nohup has SIGHUP ignored, so that the command outlives its terminal.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _terminate)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Let a polite kill clean up like Ctrl-C does."""
+    # A closing terminal says it twice, itself and through the shell: the second time must not
+    # stop the cleaning up.
+    for number in _ENDINGS:
+        if signal.getsignal(number) is _terminate:
+            signal.signal(number, lambda signum, frame: None)
     raise KeyboardInterrupt

@@ -853,19 +853,24 @@ _STRIKE = """
 import importlib, os, signal, sys
 from cnntransfer.__main__ import main
 
-place, number = sys.argv[1], int(sys.argv[2])
+# A second place counts from when the first has been reached.
+places, number = sys.argv[1].split(","), int(sys.argv[2])
+reached = {places[0]}
 sys.argv[1:] = sys.argv[3:]
-# A shell's background job is started with SIGINT ignored, and would hand that on.
+# A shell's background job is started with SIGINT ignored, and one of nohup's with SIGHUP; both
+# would be handed on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class DuringImport:
     def find_spec(self, name, path=None, target=None):
-        if name == place:
+        if name in places:
             os.kill(os.getpid(), number)
 
 
-if ":" in place:
+def strike_at(place):
     module, _, dotted = place.partition(":")
     *parts, name = dotted.split(".")
     owner = importlib.import_module(module)
@@ -873,12 +878,19 @@ if ":" in place:
     original = getattr(owner, name)
 
     def struck(*arguments, **keywords):
-        os.kill(os.getpid(), number)
+        if place in reached:
+            reached.update(places)
+            os.kill(os.getpid(), number)
         return original(*arguments, **keywords)
 
     setattr(owner, name, struck)
-else:
-    sys.meta_path.insert(0, DuringImport())
+
+
+for place in places:
+    if ":" in place:
+        strike_at(place)
+    else:
+        sys.meta_path.insert(0, DuringImport())
 main()
 """
 MOMENTS = {
@@ -889,21 +901,29 @@ MOMENTS = {
     "training": "cnntransfer.cli.console:Console.epoch",
     "writing": "cnntransfer.bundle:Bundle.write_metadata",
 }
+#: Once more while what was half-written is taken away.
+TWICE = "cnntransfer.bundle:Bundle.write_metadata,shutil:rmtree"
 
 
 class TestInterruption:
     @pytest.mark.parametrize(
-        ("moment", "number"),
+        ("places", "name"),
         [
-            *((moment, signal.SIGINT) for moment in MOMENTS),
-            ("features", signal.SIGTERM),
+            *((places, "SIGINT") for places in MOMENTS.values()),
+            (MOMENTS["features"], "SIGTERM"),
+            (MOMENTS["features"], "SIGHUP"),
+            (TWICE, "SIGTERM"),
+            (TWICE, "SIGHUP"),
         ],
     )
-    def test_leaves_nothing(self, photos, tmp_path, moment, number):
+    def test_leaves_nothing(self, photos, tmp_path, places, name):
+        if not hasattr(signal, name):
+            pytest.skip(f"no {name} here")
+        number = str(int(getattr(signal, name)))
         settings = ("--augmentation", "none", "-q", "-o", "runs/out")
         command = ["finetune", str(photos), *SMALL, *settings]
         finished = subprocess.run(
-            [sys.executable, "-c", _STRIKE, MOMENTS[moment], str(int(number)), *command],
+            [sys.executable, "-c", _STRIKE, places, number, *command],
             capture_output=True,
             timeout=60,
         )
@@ -911,6 +931,15 @@ class TestInterruption:
         assert finished.stdout == b""
         assert finished.stderr.strip() == b"Error: Interrupted. Nothing was left half-written."
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+    def test_nohup_is_heeded(self, cli):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            assert cli("--version")[0] == 0
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
     def test_while_the_command_itself_is_imported(self, monkeypatch, capsys):
         from cnntransfer import __main__
