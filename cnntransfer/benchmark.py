@@ -72,7 +72,7 @@ def measure(backbone: Backbone, observer: Observer = SILENT) -> Iterator[Speed]:
     size = (backbone.default_size, backbone.default_size)
     weights = find_weights(backbone, observer=observer)
     spec = TrunkSpec(backbone, InputSpec(size), Recipe().pooling, weights)
-    views = _noise(size)
+    views = noise(size)
     requests = [(position, 0) for position in range(_IMAGES)]
     trunk: Future[Trunk] = start(lambda: build_trunk(backbone, size, spec.pooling, weights))
     extractor = Extractor(spec, views, trunk, observer)
@@ -102,10 +102,10 @@ def measure(backbone: Backbone, observer: Observer = SILENT) -> Iterator[Speed]:
         yield Speed(backbone.name, engine, precision, rate, first_seconds, min(cosine, 1.0))
 
 
-def _noise(size: tuple[int, int]) -> Views:
+def noise(size: tuple[int, int], images: int = _IMAGES) -> Views:
     """Images that are as much work as any others."""
     random = np.random.default_rng(0)
-    samples = tuple(Sample(Path(str(i)), "noise", f"{i:064x}", "train") for i in range(_IMAGES))
+    samples = tuple(Sample(Path(str(i)), "noise", f"{i:064x}", "train") for i in range(images))
     pixels = Pixels(InputSpec(size))
     for sample in samples:
         coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)

@@ -7,18 +7,21 @@ other bundle.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
-from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .bundle import Bundle
 from .data.images import InputSpec, Resize
 from .errors import BundleError, UsageError, nearest
-from .models.backbones import BACKBONES, Backbone, get_backbone
-from .models.conversion import convert, versions
-from .models.weights import WeightsFile, find_weights
 from .progress import SILENT, Observer
 from .storage import atomic_folder, cache_folder
+
+# What a bundle's predictions do without is imported where it is used.
+if TYPE_CHECKING:
+    from .models.backbones import Backbone
+    from .models.weights import WeightsFile
 
 #: The backbone that answers when no model is named.
 DEFAULT = "mobilenet"
@@ -35,6 +38,8 @@ def open_model(name: str | Path, observer: Observer = SILENT) -> Bundle:
     path = Path(name).expanduser()
     if path.exists() or len(path.parts) != 1:
         return Bundle.open(path)
+    from .models.backbones import BACKBONES, get_backbone
+
     try:
         backbone = get_backbone(str(name))
     except UsageError:
@@ -52,12 +57,18 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
     Raises:
         WeightsError: its weights with their top are not found.
     """
+    from . import cache
+    from .models.conversion import versions
+    from .models.weights import find_weights
+
     weights = find_weights(backbone, top=True, observer=observer)
     names = hashlib.sha256("\n".join(imagenet_classes()).encode()).hexdigest()
     key = f"{backbone.name}-{weights.digest[:16]}-{names[:8]}-{versions()}"
     folder = cache_folder() / "imagenet" / key
     try:
-        return Bundle.open(folder)
+        bundle = Bundle.open(folder)
+        cache.use(folder)
+        return bundle
     except BundleError:  # Not there yet, or damaged.
         observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
         with observer.task(f"Preparing {backbone.name}"):
@@ -65,7 +76,7 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
         return Bundle.open(folder)
 
 
-@cache
+@functools.cache
 def imagenet_classes() -> tuple[str, ...]:
     """The names of the 1000 classes, in the order of Keras' outputs."""
     with _CLASSES.open(newline="", encoding="utf-8") as file:
@@ -75,6 +86,7 @@ def imagenet_classes() -> tuple[str, ...]:
 def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
     from .frameworks import keras
     from .models.classifier import INPUT_NAME
+    from .models.conversion import convert
     from .models.weights import load_weights
     from .training.record import describe
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..bundle import Bundle
 from ..errors import BundleError, ExitCode, UsageError
 from .console import Console, percent, print_json, print_table, shell_word
 from .options import NON_EMPTY, as_json, example, with_console
 
 #: A confusion matrix of more classes is shown as its largest confusions.
 _LARGEST_MATRIX = 12
+
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
 
 
 @click.command(
@@ -91,6 +95,8 @@ def _open(model: str, data: str, console: Console) -> Bundle:
     try:
         return open_model(model, console)
     except BundleError:
+        from ..bundle import Bundle
+
         if Bundle.is_at(Path(data).expanduser()) and Path(model).expanduser().exists():
             raise UsageError(
                 f"Expected MODEL, then DATA. Received: {data}, a bundle, as DATA. "

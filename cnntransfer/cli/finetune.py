@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import recipe as recipes
-from ..bundle import Bundle
 from ..errors import ExitCode, counted
 from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
 from .console import Console, echo, percent, print_json, shell_word
@@ -24,6 +23,9 @@ from .options import (
     setting_options,
     with_console,
 )
+
+if TYPE_CHECKING:
+    from ..bundle import Bundle
 
 _EXAMPLES = example(
     "cnntransfer finetune photos/",

@@ -45,8 +45,10 @@ from .stages import Trained, TrainingData, check_stages, train
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
 PARITY_TOLERANCE = 1e-4
 _PARITY_IMAGES = 16
-#: Up to so many training images, so many views.
-_AUTO_VIEWS = ((2000, 2), (math.inf, 1))
+#: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
+_AUTO_VIEWS = ((100, 4), (math.inf, 1))
+#: Layers that are unfrozen learn by heart what they see too often.
+_FINETUNE_VIEWS = 4
 
 
 @dataclass
@@ -200,12 +202,15 @@ def _view_count(recipe: Recipe, dataset: Dataset) -> int:
     if recipe.augmentation.is_identity:
         return 1
     if recipe.views == AUTO:
-        return auto_views(len(dataset.subset("train")))
+        unfreezes = any(stage.unfreeze != "none" for stage in recipe.stages)
+        return auto_views(len(dataset.subset("train")), unfreezes=unfreezes)
     return int(recipe.views)
 
 
-def auto_views(images: int) -> int:
+def auto_views(images: int, *, unfreezes: bool = False) -> int:
     """The number of views for a number of training images, as measured in docs/speed.md."""
+    if unfreezes:
+        return _FINETUNE_VIEWS
     return next(views for most, views in _AUTO_VIEWS if images <= most)
 
 
