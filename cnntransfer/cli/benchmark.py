@@ -20,9 +20,7 @@ _FIXED_SECONDS = 6.0
     )
 )
 @click.argument("backbones", nargs=-1, metavar="[BACKBONE]...")
-@click.option(
-    "--data", metavar="DATA", type=NON_EMPTY, help="Estimate the time for these images. [1000]"
-)
+@click.option("--data", metavar="DATA", type=NON_EMPTY, help="Estimate the time for these images.")
 @as_json
 @with_console
 def command(backbones: tuple[str, ...], data: str | None, as_json: bool, console: Console) -> None:

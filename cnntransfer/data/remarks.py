@@ -26,6 +26,8 @@ def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str
         )
     if listing.ignored:
         yield f"{counted(listing.ignored, 'other file')} ignored (no images, or in no class folder)"
+    if listing.repeated:
+        yield f"{counted(listing.repeated, 'repeated line')} of {listing.source} counted once"
     if listing.empty_classes:
         yield f"Folders without images ignored: {', '.join(listing.empty_classes[:10])}"
     if counts.get("train", 0) < batch_size:

@@ -21,7 +21,7 @@ from .features import Engine, Features
 #: What ``auto`` tries. Not int8: its features are not equal (docs/speed.md).
 _FASTER = "bfloat16"
 #: ``auto`` tries nothing when the float32 features take less than that.
-_WORTH_SECONDS = 5.0
+_WORTH_SECONDS = 10.0
 _SAMPLE = 32
 _LEAST_COSINE = 0.999
 _LEAST_RATIO = 1.1

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..data.augment import Augmenter
-from ..data.dataset import Dataset, Pixels, read_dataset
+from ..data.dataset import Dataset, read_dataset
 from ..data.images import InputSpec, Resize
 from ..data.index import list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..data.views import Views
+from ..engines.keras import BATCH, KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..errors import OutputError, TrainingError, UsageError
 from ..metrics import Evaluation, figures
@@ -44,7 +45,7 @@ from .stages import Trained, TrainingData, check_stages, train
 
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
 PARITY_TOLERANCE = 1e-4
-_PARITY_IMAGES = 16
+_PARITY_IMAGES = BATCH
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
 #: Layers that are unfrozen learn by heart what they see too often.
@@ -146,7 +147,7 @@ def run(
                 rows = np.stack([output.features for output in outputs])
             head = LiteRTEngine([bundle.head_file])
             probabilities = np.stack([head.run(vector).probabilities for vector in rows])
-            parity = _check_parity(trained, bundle, pixels, positions, probabilities)
+            parity = _check_parity(trained, bundle, views, positions, probabilities)
         metrics = _judge(dataset, positions, probabilities)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
@@ -276,7 +277,7 @@ def _input_spec(recipe: Recipe) -> InputSpec:
 def _check_parity(
     trained: Trained,
     bundle: Bundle,
-    pixels: Pixels,
+    views: Views,
     held_out: list[int],
     probabilities: NDArray[np.float32],
 ) -> Mapping[str, Any]:
@@ -286,9 +287,8 @@ def _check_parity(
         TrainingError: they differ by more than rounding.
     """
     chosen = held_out[:_PARITY_IMAGES]
-    images = np.stack([pixels[position] for position in chosen]).astype(np.float32)
-    # Called, not predict(): that would compile the network with XLA first.
-    by_keras = np.asarray(trained.classifier(images, training=False))
+    outputs = KerasEngine(trained.classifier).map(views.image, [(i, 0) for i in chosen])
+    by_keras = np.stack([output.probabilities for output in outputs])
     difference = float(np.abs(by_keras - probabilities[: len(chosen)]).max())
     if not difference <= PARITY_TOLERANCE:
         raise TrainingError(
