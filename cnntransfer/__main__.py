@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import sys
 
 
@@ -19,6 +21,12 @@ def main() -> None:
     except KeyboardInterrupt:  # During the imports: inside, run() handles it.
         sys.stderr.write("Error: Interrupted.\n")
         code = 130
+    if "tensorflow" in sys.modules:
+        # Taking TensorFlow down takes 0.6 s and nothing needs it: every file is closed by now.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
 
 

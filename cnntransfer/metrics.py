@@ -54,6 +54,11 @@ class Evaluation:
         return dataclasses.asdict(self)
 
 
+def prepare() -> None:
+    """Import scikit-learn, which takes a second, while something else is waited for."""
+    import sklearn.metrics  # noqa: F401
+
+
 def figures(
     class_names: Sequence[str],
     labels: NDArray[np.int64],

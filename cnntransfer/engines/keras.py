@@ -19,8 +19,6 @@ from .litert import Outputs
 
 Item = TypeVar("Item")
 
-#: Always so many at once, the last batch filled up, so that a row never depends on how many
-#: others are asked for.
 BATCH = 16
 
 
@@ -30,12 +28,15 @@ class KerasEngine:
     Args:
         model: Takes float32 (batch, height, width, 3).
         precision: ``float32`` or ``bfloat16``, see :func:`cnntransfer.frameworks.arithmetic`.
+        batch_size: Images at once: always so many, the last batch filled up, so that a row never
+            depends on how many others are asked for.
     """
 
-    def __init__(self, model: Any, precision: str = "float32") -> None:
+    def __init__(self, model: Any, precision: str = "float32", batch_size: int = BATCH) -> None:
         tf = tensorflow()
         self._precision = precision
-        shape = (BATCH, *model.input.shape[1:])
+        self._batch_size = size = batch_size
+        shape = (size, *model.input.shape[1:])
         self._run = tf.function(
             lambda images: model(tf.cast(images, tf.float32), training=False),
             input_signature=[tf.TensorSpec(shape, tf.uint8)],
@@ -45,9 +46,10 @@ class KerasEngine:
         self, make: Callable[[Item], NDArray[np.uint8]], items: Iterable[Item]
     ) -> Iterator[Outputs]:
         """Make an image of every item, the next ones while a batch runs; outputs in order."""
-        images = ordered_map(make, items, available_cores(), ahead=2 * BATCH)
-        while batch := list(islice(images, BATCH)):
-            filled = batch + [np.zeros_like(batch[0])] * (BATCH - len(batch))
+        size = self._batch_size
+        images = ordered_map(make, items, available_cores(), ahead=2 * size)
+        while batch := list(islice(images, size)):
+            filled = batch + [np.zeros_like(batch[0])] * (size - len(batch))
             with arithmetic(self._precision):
                 rows = self._run(np.stack(filled)).numpy()
             for row in rows[: len(batch)].astype(np.float32, copy=False):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import version
@@ -48,7 +49,8 @@ def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] =
         converter.optimizations = [lite.Optimize.DEFAULT]
         converter.representative_dataset = images
     # It prints, too, where sys.stdout is not the process's (notebooks).
-    with quiet(), redirect_stdout(io.StringIO()):
+    with quiet(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         content = converter.convert()
     with atomic_file(target) as draft:
         draft.write_bytes(content)

@@ -25,10 +25,11 @@ from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..data.views import Views
-from ..engines.keras import BATCH, KerasEngine
+from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..errors import OutputError, TrainingError, UsageError
 from ..metrics import Evaluation, figures
+from ..metrics import prepare as prepare_metrics
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import Trunk, build_trunk, check_image_size
 from ..models.conversion import convert
@@ -45,7 +46,7 @@ from .stages import Trained, TrainingData, check_stages, train
 
 #: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
 PARITY_TOLERANCE = 1e-4
-_PARITY_IMAGES = BATCH
+_PARITY_IMAGES = 4
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
 #: Layers that are unfrozen learn by heart what they see too often.
@@ -98,6 +99,7 @@ def run(
     listing = list_images(Path(str(recipe.data)))
     # Importing TensorFlow takes seconds; images are read and run through LiteRT meanwhile.
     built = start(lambda: build_trunk(backbone, spec.input.image_size, recipe.pooling, weights))
+    built.add_done_callback(lambda trunk: prepare_metrics())
 
     with clock.step("read images"):
         kept = reference_rows(spec)
@@ -148,7 +150,7 @@ def run(
             head = LiteRTEngine([bundle.head_file])
             probabilities = np.stack([head.run(vector).probabilities for vector in rows])
             parity = _check_parity(trained, bundle, views, positions, probabilities)
-        metrics = _judge(dataset, positions, probabilities)
+            metrics = _judge(dataset, positions, probabilities)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
         write_tables(bundle, dataset, trained, positions, probabilities)
@@ -287,7 +289,8 @@ def _check_parity(
         TrainingError: they differ by more than rounding.
     """
     chosen = held_out[:_PARITY_IMAGES]
-    outputs = KerasEngine(trained.classifier).map(views.image, [(i, 0) for i in chosen])
+    engine = KerasEngine(trained.classifier, batch_size=_PARITY_IMAGES)
+    outputs = engine.map(views.image, [(position, 0) for position in chosen])
     by_keras = np.stack([output.probabilities for output in outputs])
     difference = float(np.abs(by_keras - probabilities[: len(chosen)]).max())
     if not difference <= PARITY_TOLERANCE:

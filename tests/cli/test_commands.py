@@ -427,3 +427,57 @@ def test_the_group_knows_its_commands():
     context = click.Context(main)
     assert main.list_commands(context) == list(COMMANDS)
     assert main.get_command(context, "nothing") is None
+
+
+class TestCache:
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
+
+    def test_shows_and_clears(self, cli, photos, tmp_path):
+        assert cli("finetune", photos, *SMALL, "-o", "run")[0] == 0
+        code, out, err = cli("cache", "--json")
+        assert (code, err) == (0, "")
+        kinds = {kind["kind"]: kind for kind in json.loads(out)["kinds"]}
+        assert kinds["features"]["entries"] == 3  # Held out, training, its other views.
+        assert kinds["trunks"]["entries"] == 1
+        code, out, err = cli("cache", "--clear", "features")
+        assert code == 0
+        assert out.splitlines()[-1].endswith(f"MB of at most 10,000 MB in {tmp_path / 'cache'}")
+        assert err.startswith("Freed 0.")
+        assert "Next: cnntransfer cache --clear all\n" in err
+        assert cli("cache", "--clear", "all")[0] == 0
+        assert json.loads(cli("cache", "--json")[1])["kinds"][2]["bytes"] == 0
+
+    def test_a_warm_cache_gives_the_same_predictions(self, cli, photos):
+        tables = []
+        for number in (1, 2):
+            assert cli("finetune", photos, *SMALL, "-o", f"run{number}")[0] == 0
+            tables.append(Path(f"run{number}/predictions.csv").read_bytes())
+        assert tables[0] == tables[1]
+
+    def test_wrong_limit(self, cli, monkeypatch):
+        monkeypatch.setenv("CNNTRANSFER_CACHE_LIMIT", "much")
+        code, out, err = cli("cache")
+        assert (code, out) == (2, "")
+        assert err == (
+            "Error: CNNTRANSFER_CACHE_LIMIT: expected a size such as 500MB or 10GB. "
+            "Received: 'much'.\n"
+        )
+
+    def test_wrong_kind(self, cli):
+        code, _, err = cli("cache", "--clear", "feature")
+        assert code == 2
+        assert "Did you mean 'features'?" in err
+
+
+def test_benchmark(cli, monkeypatch):
+    monkeypatch.setattr("cnntransfer.benchmark._MEASURED_SECONDS", 0.01)
+    monkeypatch.setattr("cnntransfer.benchmark.WAYS", (("LiteRT", "float32"),))
+    code, out, err = cli("benchmark", "mobilenet", "--json")
+    assert code == 0, err
+    (row,) = json.loads(out)
+    assert (row["backbone"], row["engine"], row["precision"]) == ("mobilenet", "LiteRT", "float32")
+    assert row["images_per_second"] > 1
+    assert row["cosine"] == pytest.approx(1, abs=1e-5)
+    assert row["finetune_seconds"] > 1000 / row["images_per_second"]

@@ -15,6 +15,7 @@ from cnntransfer.models.classifier import (
     head_layers,
     set_trainable,
     standardise,
+    waist_below,
     weights_digest,
 )
 from cnntransfer.models.weights import find_weights
@@ -209,3 +210,39 @@ def test_digest_and_copy():
     assert weights_digest(heads[0]) == weights_digest(heads[1])
     with pytest.raises(ValueError):
         copy_weights(heads[0], heads[1][:-1])
+
+
+# ---- Where a trunk can be cut in two
+
+
+@pytest.mark.parametrize(
+    ("name", "unfreeze", "shape"),
+    [
+        ("vgg16", "block5", (2, 2, 512)),
+        ("mobilenet", "block13", (1, 1, 1024)),
+        ("resnet50", "conv5", (3, 3, 1024)),
+        # Inside a residual block two tensors pass: the cut is where it begins.
+        ("resnet50", "8", (2, 2, 2048)),
+        ("densenet121", "conv5", None),
+    ],
+)
+def test_the_two_halves_compute_what_the_whole_does(name, unfreeze, shape):
+    backbone = get_backbone(name)
+    side = max(backbone.minimum_size, 33)
+    trunk = build_trunk(backbone, (side, side), "avg", find_weights(backbone, "none"))
+    top_layers = backbone.cut(unfreeze)
+    waist = waist_below(trunk, top_layers)
+    assert waist.layers <= len(trunk.layers) - top_layers
+    if shape:
+        assert waist.tensor.shape[1:] == shape
+    image = np.random.default_rng(0).random((1, side, side, 3), dtype=np.float32) * 255
+    upper = waist.upper(trunk.model)
+    assert len(waist.lower.inputs) == len(upper.inputs) == 1
+    by_halves = np.asarray(upper(waist.lower(image)))
+    np.testing.assert_allclose(by_halves, np.asarray(trunk.model(image)), rtol=1e-4, atol=1e-5)
+
+
+def test_no_waist_when_everything_trains():
+    backbone = get_backbone("mobilenet")
+    trunk = build_trunk(backbone, (32, 32), "avg", find_weights(backbone, "none"))
+    assert waist_below(trunk, backbone.cut("all")) is None

@@ -70,7 +70,7 @@ def test_history_has_every_epoch(bundle):
 def test_parity_is_recorded(bundle):
     parity = bundle.metadata["parity"]
     assert 0 <= parity["largest_difference"] <= parity["tolerance"] == PARITY_TOLERANCE
-    assert parity["images"] == min(16, len(bundle.read_table("predictions")))
+    assert parity["images"] == min(4, len(bundle.read_table("predictions")))
 
 
 def test_metadata_tell_where_everything_comes_from(bundle, photos):
