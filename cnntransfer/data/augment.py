@@ -61,6 +61,8 @@ class Augmenter:
                 parameters = generator.get_random_transform(image.shape, seed=seed)
             finally:
                 np.random.set_state(state)
+        # Keras 3 takes the shifts for each other: width_shift_range would move up and down.
+        parameters["tx"], parameters["ty"] = parameters["ty"], parameters["tx"]
         return warp(image, parameters, self.settings.fill_mode, self.settings.cval)
 
     def _generator(self) -> Any:

@@ -104,6 +104,7 @@ def test_views_are_those_of_image_data_generator(settings):
         key = hashlib.sha256(f"{digest}:2:3".encode()).digest()
         seed = int.from_bytes(key[:4], "big")
         parameters = generator.get_random_transform(IMAGE.shape, seed=seed)
+        parameters["tx"], parameters["ty"] = parameters["ty"], parameters["tx"]
         expected = generator.apply_transform(IMAGE.astype(np.float32), parameters)
         view = augmenter.view(IMAGE, digest, 2)
         # Rounded: half a grey level, and what the interpolation in float32 may differ.
@@ -116,3 +117,19 @@ def test_a_mirrored_view():
     mirrored = [np.array_equal(picture, IMAGE[:, ::-1]) for picture in pictures]
     same = [np.array_equal(picture, IMAGE) for picture in pictures]
     assert set(zip(mirrored, same, strict=True)) == {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "axis"),
+    [({"width_shift_range": 0.3}, 1), ({"height_shift_range": 0.3}, 0)],
+)
+def test_shifts_go_where_their_names_say(settings, axis):
+    dot = np.zeros((41, 61, 3), np.uint8)
+    dot[20, 30] = 255
+    augmenter = Augmenter(Augmentation(**settings, fill_mode="constant"), 0)
+    places = [
+        np.unravel_index(augmenter.view(dot, DIGESTS[0], view)[..., 0].argmax(), (41, 61))
+        for view in range(1, 9)
+    ]
+    assert {place[1 - axis] for place in places} == {(20, 30)[1 - axis]}
+    assert len({place[axis] for place in places}) > 4
