@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,8 +13,9 @@ from .progress import SILENT, Observer
 from .recipe import Recipe
 
 if TYPE_CHECKING:
+    from .engines.litert import LiteRTEngine
+    from .evaluate import BundleEvaluation
     from .export import Export
-    from .metrics import Evaluation
     from .predict import Prediction
 
 PathLike = str | os.PathLike[str]
@@ -69,15 +71,23 @@ class Run:
         if isinstance(images, (str, os.PathLike)):
             path = Path(images).expanduser()
             if not path.is_dir():
-                (prediction,) = predict(self.bundle, [path])
+                (prediction,) = predict(self.bundle, [path], self._engine)
                 if prediction.rejected is not None:
                     raise ImageError(prediction.rejected, path)
                 return prediction
             images = [path]
         paths = expand(Path(image).expanduser() for image in images)
-        return list(predict(self.bundle, paths))
+        return list(predict(self.bundle, paths, self._engine))
 
-    def evaluate(self, data: PathLike, subset: str | None = None) -> Evaluation:
+    @cached_property
+    def _engine(self) -> LiteRTEngine:
+        """Loaded once, however often :meth:`predict` is called."""
+        from .engines.litert import LiteRTEngine
+        from .parallel import available_cores
+
+        return LiteRTEngine(self.bundle.litert_files, available_cores())
+
+    def evaluate(self, data: PathLike, subset: str | None = None) -> BundleEvaluation:
         """Measure on labelled images; see :func:`cnntransfer.evaluate.evaluate`."""
         from .evaluate import evaluate
 

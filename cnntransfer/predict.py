@@ -59,22 +59,30 @@ class Prediction:
         }
 
 
-def predict(bundle: Bundle, paths: Sequence[Path]) -> Iterator[Prediction]:
+def predict(
+    bundle: Bundle, paths: Sequence[Path], engine: LiteRTEngine | None = None
+) -> Iterator[Prediction]:
     """Predict image files, in order, as fast as they can be read.
 
     A file that is no readable image gives a rejected :class:`Prediction`; the rest goes on.
+
+    Args:
+        bundle: What to predict with.
+        paths: The files.
+        engine: The bundle's, where it is loaded already.
 
     Raises:
         BundleError: the bundle is damaged.
     """
     # One image is fastest with all cores inside it, many with one core each.
     workers = min(available_cores(), max(1, len(paths)))
-    engine = LiteRTEngine(bundle.litert_files, workers, threads=available_cores() // workers)
+    threads = available_cores() // workers
+    running = engine or LiteRTEngine(bundle.litert_files, workers, threads)
     spec, names = bundle.input_spec, bundle.class_names
 
     def one(path: Path) -> Prediction:
         try:
-            return Prediction(path, names, engine.run(read(path, spec)).probabilities)
+            return Prediction(path, names, running.run(read(path, spec)).probabilities)
         except ImageError as error:
             return Prediction(path, names, rejected=error.reason)
 
