@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -87,6 +88,18 @@ def run(
     Raises:
         CnnTransferError: one of its kinds; nothing is left at ``output`` then.
     """
+    # Keras seeds and draws from the generators that belong to the caller.
+    states = random.getstate(), np.random.get_state()
+    try:
+        return _run(recipe, output, overwrite, show_input, observer)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _run(
+    recipe: Recipe, output: Path, overwrite: bool, show_input: Path | None, observer: Observer
+) -> Bundle:
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
     _check_apart(output, recipe)

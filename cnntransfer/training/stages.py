@@ -10,7 +10,6 @@ with is undone.
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -107,17 +106,6 @@ def train(
     Raises:
         TrainingError: the loss is no number, or a frozen weight moved.
     """
-    states = random.getstate(), np.random.get_state()
-    try:
-        return _train(recipe, backbone, trunk, data, observer)
-    finally:  # Keras seeds the caller's generators, too.
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-
-
-def _train(
-    recipe: Recipe, backbone: Backbone, trunk: Trunk, data: TrainingData, observer: Observer
-) -> Trained:
     set_random_seed = keras().utils.set_random_seed
     dataset = data.views.dataset
     classes = len(dataset.class_names)
