@@ -36,7 +36,7 @@ def main() -> None:
             command = [
                 *(*CNNTRANSFER, "finetune", str(arguments.data), "--json"),
                 *("--backbone", arguments.backbone, "--image-size", arguments.image_size),
-                *("--seed", str(seed), "--split-seed", str(seed), "--views", "4"),
+                *("--seed", str(seed), "--split-seed", str(seed), "--views", "2"),
             ]
 
             def finetune(*options: str, command: list[str] = command) -> dict:

@@ -8,8 +8,8 @@ import os
 import sys
 
 
-def main() -> None:
-    """Run the command line and exit with one of :class:`cnntransfer.errors.ExitCode`."""
+def main() -> int:
+    """Run the command line; returns one of :class:`cnntransfer.errors.ExitCode`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal lacks is no reason to stop.
@@ -21,6 +21,12 @@ def main() -> None:
     except KeyboardInterrupt:  # During the imports: inside, run() handles it.
         sys.stderr.write("Error: Interrupted.\n")
         code = 130
+    return code
+
+
+def script() -> None:
+    """Run the command line and exit."""
+    code = main()
     if "tensorflow" in sys.modules:
         # Taking TensorFlow down takes 0.6 s and nothing needs it: every file is closed by now.
         for stream in (sys.stdout, sys.stderr):
@@ -31,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script()

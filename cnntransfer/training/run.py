@@ -51,7 +51,7 @@ _PARITY_IMAGES = 4
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
 #: Layers that are unfrozen learn by heart what they see too often.
-_FINETUNE_VIEWS = 4
+_FINETUNE_VIEWS = 2
 
 
 @dataclass

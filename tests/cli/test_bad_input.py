@@ -852,7 +852,7 @@ class TestEnvironment:
 
 _STRIKE = """
 import importlib, os, signal, sys
-from cnntransfer.__main__ import main
+from cnntransfer.__main__ import script
 
 # A second place counts from when the first has been reached.
 places, number = sys.argv[1].split(","), int(sys.argv[2])
@@ -892,7 +892,7 @@ for place in places:
         strike_at(place)
     else:
         sys.meta_path.insert(0, DuringImport())
-main()
+script()
 """
 MOMENTS = {
     "start": "cnntransfer.training",
@@ -949,8 +949,7 @@ class TestInterruption:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("cnntransfer.cli.run", interrupted)
-        with pytest.raises(SystemExit, match="130"):
-            __main__.main()
+        assert __main__.main() == ExitCode.INTERRUPTED
         assert capsys.readouterr().err == "Error: Interrupted.\n"
 
 

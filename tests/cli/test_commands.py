@@ -414,7 +414,7 @@ class TestCompletion:
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
         finished = subprocess.run(
-            [sys.executable, "-c", "from cnntransfer.__main__ import main; main()"],
+            [sys.executable, "-c", "from cnntransfer.__main__ import script; script()"],
             capture_output=True,
             text=True,
             timeout=60,
@@ -434,8 +434,11 @@ class TestCache:
     def own_cache(self, tmp_path, monkeypatch):
         monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
 
-    def test_shows_and_clears(self, cli, photos, tmp_path):
-        assert cli("finetune", photos, *SMALL, "-o", "run")[0] == 0
+    def test_serves_shows_and_clears(self, cli, photos, tmp_path):
+        for output in ("cold", "warm"):
+            assert cli("finetune", photos, *SMALL, "-o", output)[0] == 0
+        cold, warm = (Path(name, "predictions.csv").read_bytes() for name in ("cold", "warm"))
+        assert cold == warm
         code, out, err = cli("cache", "--json")
         assert (code, err) == (0, "")
         kinds = {kind["kind"]: kind for kind in json.loads(out)["kinds"]}
@@ -448,13 +451,6 @@ class TestCache:
         assert "Next: cnntransfer cache --clear all\n" in err
         assert cli("cache", "--clear", "all")[0] == 0
         assert json.loads(cli("cache", "--json")[1])["kinds"][2]["bytes"] == 0
-
-    def test_a_warm_cache_gives_the_same_predictions(self, cli, photos):
-        tables = []
-        for number in (1, 2):
-            assert cli("finetune", photos, *SMALL, "-o", f"run{number}")[0] == 0
-            tables.append(Path(f"run{number}/predictions.csv").read_bytes())
-        assert tables[0] == tables[1]
 
     def test_wrong_limit(self, cli, monkeypatch):
         monkeypatch.setenv("CNNTRANSFER_CACHE_LIMIT", "much")

@@ -220,10 +220,8 @@ def test_digest_and_copy():
     [
         ("vgg16", "block5", (2, 2, 512)),
         ("mobilenet", "block13", (1, 1, 1024)),
-        ("resnet50", "conv5", (3, 3, 1024)),
         # Inside a residual block two tensors pass: the cut is where it begins.
         ("resnet50", "8", (2, 2, 2048)),
-        ("densenet121", "conv5", None),
     ],
 )
 def test_the_two_halves_compute_what_the_whole_does(name, unfreeze, shape):
@@ -233,8 +231,7 @@ def test_the_two_halves_compute_what_the_whole_does(name, unfreeze, shape):
     top_layers = backbone.cut(unfreeze)
     waist = waist_below(trunk, top_layers)
     assert waist.layers <= len(trunk.layers) - top_layers
-    if shape:
-        assert waist.tensor.shape[1:] == shape
+    assert waist.tensor.shape[1:] == shape
     image = np.random.default_rng(0).random((1, side, side, 3), dtype=np.float32) * 255
     upper = waist.upper(trunk.model)
     assert len(waist.lower.inputs) == len(upper.inputs) == 1

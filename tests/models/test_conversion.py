@@ -6,14 +6,24 @@ import numpy as np
 import pytest
 
 from cnntransfer.engines.litert import LiteRTEngine
+from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.conversion import converted_trunk
 from cnntransfer.models.weights import find_weights
 
 MOBILENET = get_backbone("mobilenet")
-WEIGHTS = find_weights(MOBILENET)
+WEIGHTS = find_weights(MOBILENET, "none")
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+
+
+def build():
+    """A stand-in that is converted in no time."""
+    k = keras()
+    k.utils.set_random_seed(0)
+    image = k.Input((32, 32, 3))
+    x = k.layers.Conv2D(32, 5, strides=2, activation="relu")(k.layers.Rescaling(1 / 255)(image))
+    x = k.layers.Conv2D(64, 5, activation="relu")(x)
+    return k.Model(image, k.layers.GlobalAveragePooling2D()(x))
 
 
 @pytest.fixture
@@ -21,13 +31,15 @@ def convert(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
     built = []
 
-    def build():
+    def counted():
         built.append(1)
-        return build_trunk(MOBILENET, (32, 32), "avg", WEIGHTS).model
+        return build()
 
     def call(calibration=()):
         built.clear()
-        file = converted_trunk(MOBILENET, (32, 32), "avg", WEIGHTS, build, calibration=calibration)
+        file = converted_trunk(
+            MOBILENET, (32, 32), "avg", WEIGHTS, counted, calibration=calibration
+        )
         return file, len(built)
 
     return call
@@ -42,7 +54,7 @@ def features(file):
 def test_a_damaged_file_is_made_again(convert, damage):
     file, built = convert()
     assert built == 1
-    content = file.read_bytes()
+    content, expected = file.read_bytes(), features(file)
     assert convert() == (file, 0)
     if damage == "cut off":
         os.truncate(file, 1000)
@@ -51,7 +63,7 @@ def test_a_damaged_file_is_made_again(convert, damage):
     else:
         (file.parent / "sha256.txt").unlink()
     assert convert() == (file, 1)
-    assert file.read_bytes() == content
+    assert np.array_equal(features(file), expected)
 
 
 def test_int8_is_similar_and_another_file(convert):

@@ -45,12 +45,12 @@ def views(bundle, photos):
     return Views(split(dataset, 0.2), pixels, augmenter)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
 
 
-def test_they_are_the_lower_layers_output(trunk, views):
+def test_they_are_the_lower_layers_output(trunk, views, own_cache):
     waist = waist_below(trunk, MOBILENET.cut("block12"))
     activations = Activations(waist, DESCRIPTION, views)
     requests = [(3, 0), (3, 1), (5, 0)]
@@ -60,14 +60,14 @@ def test_they_are_the_lower_layers_output(trunk, views):
         np.testing.assert_allclose(activations(request), expected[0], rtol=2e-3, atol=2e-3)
 
 
-def test_they_are_computed_once(trunk, views, monkeypatch):
+def test_they_are_computed_once(trunk, views, own_cache, monkeypatch):
     waist = waist_below(trunk, MOBILENET.cut("block12"))
     assert Activations(waist, DESCRIPTION, views).prepare([(3, 0), (4, 1)])
     monkeypatch.setattr(KerasEngine, "map", None)  # Fails if it is called.
     assert Activations(waist, DESCRIPTION, views).prepare([(4, 1), (3, 0)])
 
 
-def test_no_room(trunk, views, monkeypatch):
+def test_no_room(trunk, views, own_cache, monkeypatch):
     monkeypatch.setenv(cache.LIMIT_VARIABLE, "1KB")
     notes = Notes()
     waist = waist_below(trunk, MOBILENET.cut("block12"))
