@@ -6,6 +6,7 @@ output is kept as float16, which has more digits than the bfloat16 that networks
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,13 +32,22 @@ class Activations:
     Args:
         waist: Where the network is cut.
         description: What decides the numbers beside the image, see :class:`ViewStore`.
+        digests: SHA-256 of the weights of every layer of the trunk; those below the waist count,
+            which an earlier stage may have changed.
         views: The images.
     """
 
-    def __init__(self, waist: Waist, description: Mapping[str, Any], views: Views) -> None:
+    def __init__(
+        self,
+        waist: Waist,
+        description: Mapping[str, Any],
+        digests: Sequence[str],
+        views: Views,
+    ) -> None:
         self.shape = tuple(int(side) for side in waist.tensor.shape[1:])
         self.dtype = np.dtype(_DTYPE)
-        described = {**description, "cut": waist.layers}
+        below = hashlib.sha256("".join(digests[: waist.layers]).encode()).hexdigest()
+        described = {**description, "cut": waist.layers, "below": below}
         self._store = ViewStore("activations", described, views, self.shape, _DTYPE)
         self._waist = waist
         self._precision = str(description["precision"])

@@ -134,7 +134,9 @@ def train(
         if top_layers:
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)
-            history += _fit_top(recipe, stage, top_layers, trunk, classifier, data, observer)
+            history += _fit_top(
+                recipe, stage, top_layers, trunk, digests, classifier, data, observer
+            )
             copy_weights(top, head.layers)
         else:
             sources: list[Source] = [
@@ -178,6 +180,7 @@ def _fit_top(
     stage: Stage,
     top_layers: int,
     trunk: Trunk,
+    digests: tuple[str, ...],
     classifier: Any,
     data: TrainingData,
     observer: Observer,
@@ -186,7 +189,7 @@ def _fit_top(
     views = data.views
     waist = None if recipe.fresh_augmentation else waist_below(trunk, top_layers)
     if waist is not None:
-        activations = Activations(waist, data.describe(stage.precision), views)
+        activations = Activations(waist, data.describe(stage.precision), digests, views)
         requests = views.requests(data.count, "train") + views.requests(1, "val")
         if activations.prepare(requests, observer):
             sources = [

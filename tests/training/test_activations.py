@@ -22,6 +22,7 @@ from cnntransfer.training.activations import Activations
 from cnntransfer.training.run import run
 
 MOBILENET = get_backbone("mobilenet")
+DIGESTS = [f"{number:064x}" for number in range(MOBILENET.layers)]
 DESCRIPTION = {"network": "mobilenet", "precision": "float32"}
 
 
@@ -52,7 +53,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def test_they_are_the_lower_layers_output(trunk, views, own_cache):
     waist = waist_below(trunk, MOBILENET.cut("block12"))
-    activations = Activations(waist, DESCRIPTION, views)
+    activations = Activations(waist, DESCRIPTION, DIGESTS, views)
     requests = [(3, 0), (3, 1), (5, 0)]
     assert activations.prepare(requests)
     for request in requests:
@@ -62,16 +63,26 @@ def test_they_are_the_lower_layers_output(trunk, views, own_cache):
 
 def test_they_are_computed_once(trunk, views, own_cache, monkeypatch):
     waist = waist_below(trunk, MOBILENET.cut("block12"))
-    assert Activations(waist, DESCRIPTION, views).prepare([(3, 0), (4, 1)])
+    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0), (4, 1)])
     monkeypatch.setattr(KerasEngine, "map", None)  # Fails if it is called.
-    assert Activations(waist, DESCRIPTION, views).prepare([(4, 1), (3, 0)])
+    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(4, 1), (3, 0)])
+
+
+def test_lower_layers_that_an_earlier_stage_changed_count(trunk, views, own_cache):
+    waist = waist_below(trunk, MOBILENET.cut("block12"))
+    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)])
+    above = [*DIGESTS[: waist.layers], *["f" * 64] * (len(DIGESTS) - waist.layers)]
+    below = ["f" * 64, *DIGESTS[1:]]
+    assert Activations(waist, DESCRIPTION, above, views)((3, 0)).shape == waist.tensor.shape[1:]
+    with pytest.raises(LookupError):
+        Activations(waist, DESCRIPTION, below, views)((3, 0))
 
 
 def test_no_room(trunk, views, own_cache, monkeypatch):
     monkeypatch.setenv(cache.LIMIT_VARIABLE, "1KB")
     notes = Notes()
     waist = waist_below(trunk, MOBILENET.cut("block12"))
-    assert not Activations(waist, DESCRIPTION, views).prepare([(3, 0)], notes)
+    assert not Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)], notes)
     assert notes.notes[0].startswith("The activations of 1 view would take 0.0 GB of the cache")
     assert notes.notes[0].endswith("or raise CNNTRANSFER_CACHE_LIMIT.")
 
