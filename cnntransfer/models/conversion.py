@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__, cache
+from ..errors import OutputError
 from ..frameworks import quiet, tensorflow
 from ..progress import SILENT, Observer
-from ..storage import atomic_file, atomic_folder, cache_folder, sha256_of_file
+from ..storage import CACHE_VARIABLE, atomic_file, atomic_folder, cache_folder, sha256_of_file
 from .backbones import Backbone
 from .weights import WeightsFile
 
@@ -82,12 +83,18 @@ def converted_trunk(
     folder = cache_folder() / "trunks" / name
     if not _is_intact(folder):
         observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
-        with (
-            observer.task(f"Preparing {backbone.name}"),
-            atomic_folder(folder, overwrite=True) as draft,
-        ):
-            convert(build(), draft / _FILE, calibration)
-            (draft / _CHECKSUM).write_text(sha256_of_file(draft / _FILE), encoding="ascii")
+        try:
+            with (
+                observer.task(f"Preparing {backbone.name}"),
+                atomic_folder(folder, overwrite=True) as draft,
+            ):
+                convert(build(), draft / _FILE, calibration)
+                (draft / _CHECKSUM).write_text(sha256_of_file(draft / _FILE), encoding="ascii")
+        except OutputError:
+            raise OutputError(
+                f"Expected a cache folder that can be written. Received: {cache_folder()}. "
+                f"Set {CACHE_VARIABLE} to one that can, or make room there."
+            ) from None
         cache.trim()
     cache.use(folder)
     return folder / _FILE

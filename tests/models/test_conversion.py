@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnntransfer.engines.litert import LiteRTEngine
+from cnntransfer.errors import OutputError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.conversion import converted_trunk
@@ -77,3 +78,15 @@ def test_int8_is_similar_and_another_file(convert):
     assert cosines.min() > 0.9
     assert convert(IMAGES) == (file, 0)
     assert convert(IMAGES[:2])[0] != file
+
+
+def test_a_cache_that_cannot_be_written(convert, tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(file))
+    with pytest.raises(OutputError) as caught:
+        convert()
+    assert str(caught.value) == (
+        f"Expected a cache folder that can be written. Received: {file}. "
+        "Set CNNTRANSFER_CACHE to one that can, or make room there."
+    )
