@@ -76,7 +76,7 @@ def measure(backbone: Backbone, observer: Observer = SILENT) -> Iterator[Speed]:
     requests = [(position, 0) for position in range(_IMAGES)]
     trunk: Future[Trunk] = start(lambda: build_trunk(backbone, size, spec.pooling, weights))
     extractor = Extractor(spec, views, trunk, observer)
-    extractor.trunk_file()
+    extractor.converted()
     reference = None
     for engine, precision in WAYS:
         with observer.task(f"{backbone.name}: {engine} {precision}"):

@@ -17,9 +17,41 @@ from typing import Any
 
 from .errors import MissingDependencyError
 
-_descriptors_lock = threading.RLock()
 #: Other threads must not see a module that is half imported.
 _import_lock = threading.RLock()
+
+
+class _Silence:
+    """stdout and stderr of the whole process, hidden while any thread wants them to be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted_by = 0
+        self._saved: list[tuple[int, int]] = []
+
+    def begin(self) -> None:
+        with self._lock:
+            self._wanted_by += 1
+            if self._wanted_by > 1:
+                return
+            _flush()
+            self._saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+            with Path(os.devnull).open("wb") as nowhere:
+                for descriptor, _ in self._saved:
+                    os.dup2(nowhere.fileno(), descriptor)
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted_by -= 1
+            if self._wanted_by:
+                return
+            _flush()
+            for descriptor, copy in self._saved:
+                os.dup2(copy, descriptor)
+                os.close(copy)
+
+
+_silence = _Silence()
 
 
 @contextmanager
@@ -32,18 +64,11 @@ def quiet() -> Iterator[None]:
     if os.environ.get("CNNTRANSFER_DEBUG"):
         yield
         return
-    with _descriptors_lock, Path(os.devnull).open("wb") as nowhere:
-        _flush()
-        saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
-        for descriptor, _ in saved:
-            os.dup2(nowhere.fileno(), descriptor)
-        try:
-            yield
-        finally:
-            _flush()
-            for descriptor, copy in saved:
-                os.dup2(copy, descriptor)
-                os.close(copy)
+    _silence.begin()
+    try:
+        yield
+    finally:
+        _silence.end()
 
 
 def _flush() -> None:

@@ -6,7 +6,8 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
@@ -34,6 +35,17 @@ def start(function: Callable[[], Result]) -> Future[Result]:
     future.add_done_callback(lambda _: sys.setswitchinterval(interval))
     executor.shutdown(wait=False)
     return future
+
+
+@contextmanager
+def meanwhile(function: Callable[[], object]) -> Iterator[None]:
+    """Do something on a thread of its own while the block runs; both are done at its end."""
+    future = start(function)
+    try:
+        yield
+    finally:
+        wait([future])
+    future.result()
 
 
 def ordered_map(

@@ -58,7 +58,7 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
         WeightsError: its weights with their top are not found.
     """
     from . import cache
-    from .models.conversion import versions
+    from .engines.conversion import versions
     from .models.weights import find_weights
 
     weights = find_weights(backbone, top=True, observer=observer)
@@ -84,9 +84,9 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
+    from .engines.conversion import convert
     from .frameworks import keras
     from .models.classifier import INPUT_NAME
-    from .models.conversion import convert
     from .models.weights import load_weights
     from .training.record import describe
 

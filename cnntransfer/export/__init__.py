@@ -17,11 +17,10 @@ import numpy as np
 
 from ..bundle import Bundle, write_labels
 from ..engines.litert import LiteRTEngine
+from ..engines.parity import TOLERANCE
 from ..errors import OutputError, UsageError, nearest
 from ..storage import atomic_folder
 
-#: Largest difference of a probability from ``predict``'s that counts as rounding.
-TOLERANCE = 1e-4
 #: Images of noise are enough to tell two functions apart; photos are in the tests.
 _PROBES = 4
 #: Says what the exported model takes; also what makes a folder one that may be replaced.

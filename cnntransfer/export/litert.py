@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
+from ..engines.conversion import convert
 from ..engines.litert import LiteRTEngine
-from ..models.conversion import convert
 
 
 def write(bundle: Bundle, target: Path) -> None:

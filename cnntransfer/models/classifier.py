@@ -61,8 +61,8 @@ def build_trunk(
     """
     check_image_size(backbone, image_size)
     k = keras()
-    if weights.path is None:
-        k.utils.set_random_seed(weights.seed)
+    # Random weights, and the dropout that some backbones have.
+    k.utils.set_random_seed(weights.seed)
     image = k.Input((*image_size, 3), name=INPUT_NAME, dtype="float32")
     base = backbone.trunk(image)
     load_weights(base, backbone, weights)
@@ -82,8 +82,8 @@ def check_image_size(backbone: Backbone, image_size: tuple[int, int]) -> None:
         )
 
 
-def head_layers(head: Head, classes: int) -> list[Any]:
-    """Fresh layers from features to probabilities.
+def head_layers(head: Head, classes: int, seed: int = 0) -> list[Any]:
+    """Fresh layers from features to probabilities, the same for the same seed.
 
     The first standardises the features with the training set's mean and variance
     (:func:`standardise`). It is a batch normalisation that always infers, so that it folds
@@ -91,6 +91,10 @@ def head_layers(head: Head, classes: int) -> list[Any]:
     """
     k = keras()
     regularizer = (lambda: k.regularizers.L2(head.l2)) if head.l2 else (lambda: None)
+
+    def initializer(number: int) -> Any:
+        return k.initializers.GlorotUniform(seed=(seed + number) % 2**32)
+
     layers: list[Any] = [
         k.layers.BatchNormalization(
             center=False, scale=False, epsilon=1e-7, trainable=False, name="standardise"
@@ -98,7 +102,12 @@ def head_layers(head: Head, classes: int) -> list[Any]:
     ]
     for number, width in enumerate(head.units, start=1):
         layers.append(
-            k.layers.Dense(width, kernel_regularizer=regularizer(), name=f"hidden{number}")
+            k.layers.Dense(
+                width,
+                kernel_initializer=initializer(number),
+                kernel_regularizer=regularizer(),
+                name=f"hidden{number}",
+            )
         )
         if head.batch_normalization:
             layers.append(k.layers.BatchNormalization(name=f"hidden{number}_bn"))
@@ -106,12 +115,20 @@ def head_layers(head: Head, classes: int) -> list[Any]:
             k.layers.Activation(head.activation, name=f"hidden{number}_{head.activation}")
         )
         if head.dropout:
-            layers.append(k.layers.Dropout(head.dropout, name=f"hidden{number}_dropout"))
+            layers.append(
+                k.layers.Dropout(
+                    head.dropout, seed=(seed + number) % 2**32, name=f"hidden{number}_dropout"
+                )
+            )
     if head.dropout and not head.units:
-        layers.append(k.layers.Dropout(head.dropout, name="dropout"))
+        layers.append(k.layers.Dropout(head.dropout, seed=seed, name="dropout"))
     layers.append(
         k.layers.Dense(
-            classes, activation="softmax", kernel_regularizer=regularizer(), name=OUTPUT_NAME
+            classes,
+            activation="softmax",
+            kernel_initializer=initializer(0),
+            kernel_regularizer=regularizer(),
+            name=OUTPUT_NAME,
         )
     )
     return layers

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from ..data.images import InputSpec
 from ..data.views import Request, Views
+from ..engines.conversion import ConvertedTrunk, converted_trunk, versions
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..models.backbones import Backbone
 from ..models.classifier import Trunk
-from ..models.conversion import converted_trunk, versions
 from ..models.weights import WeightsFile
 from ..parallel import available_cores
 from ..progress import SILENT, Observer
@@ -77,14 +77,15 @@ class Extractor:
         self._observer = observer
         self.store = cache(self._store)
         self.engine = cache(self._engine)
+        #: The trunk for LiteRT in float32, converted if it was not yet.
+        self.converted: Callable[[], ConvertedTrunk] = cache(self._converted)
 
     def features(self, requests: Sequence[Request], precision: str = REFERENCE) -> Features:
         """The features of views, in the order of the requests."""
         engine: Callable[[], Engine] = lambda: self.engine(precision)  # noqa: E731
         return features(self.store(precision), requests, engine, self._observer)
 
-    def trunk_file(self, calibration: Sequence[NDArray[np.uint8]] = ()) -> Any:
-        """The trunk for LiteRT, converted if it was not yet."""
+    def _converted(self, calibration: Sequence[NDArray[np.uint8]] = ()) -> ConvertedTrunk:
         spec = self.spec
         return converted_trunk(
             spec.backbone,
@@ -109,5 +110,5 @@ class Extractor:
             step = max(1, len(requests) // _CALIBRATION_IMAGES)
             chosen = requests[::step][:_CALIBRATION_IMAGES]
             calibration = [self.views.image(request) for request in chosen]
-            return LiteRTEngine([self.trunk_file(calibration)], available_cores())
-        return LiteRTEngine([self.trunk_file()], available_cores())
+            return LiteRTEngine([self._converted(calibration).file], available_cores())
+        return LiteRTEngine([self.converted().file], available_cores())

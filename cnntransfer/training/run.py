@@ -8,7 +8,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,17 +25,18 @@ from ..data.index import list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
-from ..data.views import Views
-from ..engines.keras import KerasEngine
+from ..data.views import Request, Views
+from ..engines.conversion import convert
 from ..engines.litert import LiteRTEngine
-from ..errors import OutputError, TrainingError, UsageError
+from ..engines.parity import check_parity
+from ..errors import OutputError, UsageError
+from ..frameworks import keras
 from ..metrics import Evaluation, figures
 from ..metrics import prepare as prepare_metrics
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import Trunk, build_trunk, check_image_size
-from ..models.conversion import convert
 from ..models.weights import find_weights
-from ..parallel import available_cores, start
+from ..parallel import available_cores, meanwhile, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
@@ -45,8 +46,6 @@ from .precision import Choice, choose_precision
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
 
-#: Largest difference of a probability between model.keras and the LiteRT files that is rounding.
-PARITY_TOLERANCE = 1e-4
 _PARITY_IMAGES = 4
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
@@ -129,7 +128,7 @@ def _run(
 
     extractor = Extractor(spec, views, built, observer)
     with clock.step("prepare the backbone"):
-        extractor.trunk_file()
+        converted = extractor.converted()
     with clock.step("compute features"):
         held_out = extractor.features(views.requests(1, "val", "test"))
         requests = views.requests(int(recipe.views), "train")
@@ -137,32 +136,33 @@ def _run(
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.features(requests, recipe.precision)
     with clock.step("load TensorFlow"):
-        trunk = built.result()
+        keras()
     with clock.step("train"):
         recipe, trained = _train(
-            recipe, extractor, views, trunk, choice, held_out, training, observer
+            recipe, extractor, views, built.result, choice, held_out, training, observer
         )
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
-        with clock.step("write the bundle"):
-            trained.classifier.save(bundle.keras_file)
-            convert(trained.head, bundle.head_file)
-            if trained.trunk_changed:
-                with observer.task("Converting the fine-tuned backbone"):
-                    convert(trunk.model, bundle.trunk_file)
-            else:
-                shutil.copyfile(extractor.trunk_file(), bundle.trunk_file)
-        with clock.step("evaluate"):
+        with (
+            clock.step("write the bundle"),
+            meanwhile(lambda: trained.classifier.save(bundle.keras_file)),
+        ):
             positions = dataset.subset("val", "test")
             rows = held_out.of(positions)
+            parity: dict[str, Any] = {}
             if trained.trunk_changed:
-                engine = LiteRTEngine([bundle.trunk_file], available_cores())
-                outputs = engine.map(views.image, [(position, 0) for position in positions])
-                rows = np.stack([output.features for output in outputs])
+                plain = [(position, 0) for position in positions]
+                with observer.task("Converting the fine-tuned backbone"):
+                    rows, parity["trunk"] = _convert_tuned(built.result(), bundle, views, plain)
+            else:
+                shutil.copyfile(converted.file, bundle.trunk_file)
+                parity["trunk"] = converted.parity
+            convert(trained.head, bundle.head_file)
+            parity["head"] = check_parity(trained.head, bundle.head_file, rows)
+        with clock.step("evaluate"):
             head = LiteRTEngine([bundle.head_file])
             probabilities = np.stack([head.run(vector).probabilities for vector in rows])
-            parity = _check_parity(trained, bundle, views, positions, probabilities)
             metrics = _judge(dataset, positions, probabilities)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
@@ -183,7 +183,7 @@ def _train(
     recipe: Recipe,
     extractor: Extractor,
     views: Views,
-    trunk: Trunk,
+    trunk: Callable[[], Trunk],
     choice: Choice,
     held_out: Features,
     training: Features,
@@ -289,34 +289,16 @@ def _input_spec(recipe: Recipe) -> InputSpec:
     return InputSpec(recipe.image_size, Resize(recipe.resize))
 
 
-def _check_parity(
-    trained: Trained,
-    bundle: Bundle,
-    views: Views,
-    held_out: list[int],
-    probabilities: NDArray[np.float32],
-) -> Mapping[str, Any]:
-    """Compare model.keras with the LiteRT files on held-out images.
-
-    Raises:
-        TrainingError: they differ by more than rounding.
-    """
-    chosen = held_out[:_PARITY_IMAGES]
-    engine = KerasEngine(trained.classifier, batch_size=_PARITY_IMAGES)
-    outputs = engine.map(views.image, [(position, 0) for position in chosen])
-    by_keras = np.stack([output.probabilities for output in outputs])
-    difference = float(np.abs(by_keras - probabilities[: len(chosen)]).max())
-    if not difference <= PARITY_TOLERANCE:
-        raise TrainingError(
-            f"Expected the LiteRT files to compute what {bundle.keras_file.name} computes, to "
-            f"{PARITY_TOLERANCE:g}. Received: a difference of {difference:.2g}. This is a bug; "
-            "please report it with the recipe."
-        )
-    return {
-        "largest_difference": difference,
-        "tolerance": PARITY_TOLERANCE,
-        "images": len(chosen),
-    }
+def _convert_tuned(
+    trunk: Trunk, bundle: Bundle, views: Views, requests: Sequence[Request]
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Convert a trunk that was trained; its features of the held-out images, and its parity."""
+    convert(trunk.model, bundle.trunk_file)
+    probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
+    parity = check_parity(trunk.model, bundle.trunk_file, probes)
+    engine = LiteRTEngine([bundle.trunk_file], available_cores())
+    outputs = engine.map(views.image, requests)
+    return np.stack([output.features for output in outputs]), parity
 
 
 def _judge(

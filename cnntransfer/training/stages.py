@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from ..data.views import Views
 from ..errors import TrainingError, UsageError, counted
-from ..frameworks import arithmetic, keras
+from ..frameworks import arithmetic
 from ..models.backbones import Backbone
 from ..models.classifier import (
     Trunk,
@@ -37,7 +38,7 @@ from .activations import Activations
 from .features import Features
 from .fit import fit
 from .precision import choose_stage_precision
-from .sources import FeatureSource, Source, StreamSource
+from .sources import FeatureSource, StreamSource
 
 
 @dataclass(frozen=True)
@@ -97,57 +98,85 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
 def train(
     recipe: Recipe,
     backbone: Backbone,
-    trunk: Trunk,
+    trunk: Callable[[], Trunk],
     data: TrainingData,
     observer: Observer = SILENT,
 ) -> Trained:
     """Run the recipe's stages one after another.
 
+    Args:
+        recipe: Whose stages; those with a frozen trunk come first (:func:`check_stages`).
+        backbone: Where its blocks begin.
+        trunk: Gives the trunk when it is needed: perhaps it is still being built while the head
+            is trained.
+        data: What to learn from.
+        observer: Hears of every epoch.
+
     Raises:
         TrainingError: the loss is no number, or a frozen weight moved.
     """
-    set_random_seed = keras().utils.set_random_seed
     dataset = data.views.dataset
     classes = len(dataset.class_names)
-    set_random_seed(recipe.seed)
-    head = build_head(head_layers(recipe.head, classes), data.features.values.shape[1])
+    is_frozen = [not backbone.cut(stage.unfreeze) for stage in recipe.stages]
+    head = build_head(head_layers(recipe.head, classes, recipe.seed), data.features.values.shape[1])
     standardise(head.layers, data.features.of(dataset.subset("train")))
-    # The classifier has a head of its own, so that every layer has one place in one graph.
-    top = head_layers(recipe.head, classes)
-    classifier = build_classifier(trunk, top)
-
     history: list[Mapping[str, Any]] = []
-    before = layer_digests(trunk)
-    digests = before
+    for stage in compress(recipe.stages, is_frozen):
+        training, validation = (
+            FeatureSource(data.features, dataset, subset, recipe.batch_size, seed)
+            for subset, seed in _subsets(recipe)
+        )
+        history += fit(head, stage, training, validation, observer)
+
+    # The classifier has a head of its own, so that every layer has one place in one graph.
+    top = head_layers(recipe.head, classes, recipe.seed)
+    classifier = build_classifier(trunk(), top)
+    copy_weights(head.layers, top)
+    if all(is_frozen):
+        return Trained(head, classifier, False, tuple(history), recipe.stages)
+    stages, rows, trunk_changed = _fit_unfrozen(
+        recipe, backbone, trunk(), classifier, data, observer
+    )
+    copy_weights(top, head.layers)
+    return Trained(head, classifier, trunk_changed, (*history, *rows), stages)
+
+
+def _fit_unfrozen(
+    recipe: Recipe,
+    backbone: Backbone,
+    trunk: Trunk,
+    classifier: Any,
+    data: TrainingData,
+    observer: Observer,
+) -> tuple[tuple[Stage, ...], list[Mapping[str, Any]], bool]:
+    """Run the stages that unfreeze layers.
+
+    Returns:
+        The recipe's stages with everything settled, the history, whether the trunk changed.
+    """
+    history: list[Mapping[str, Any]] = []
     stages: list[Stage] = []
-    for number, stage in enumerate(recipe.stages):
-        set_random_seed((recipe.seed + number) % 2**32)
+    digests = before = layer_digests(trunk)
+    for stage in recipe.stages:
         top_layers = backbone.cut(stage.unfreeze)
-        set_trainable(trunk, top_layers, train_batch_normalization=stage.train_batch_normalization)
-        if top_layers and not any(layer.trainable_weights for layer in trunk.layers):
-            observer.note(
-                f"Stage {stage.name!r}: the top {counted(top_layers, 'layer')} of {backbone.name} "
-                f"(unfreeze: {stage.unfreeze}) hold nothing to train; only the head will. "
-                f"Try unfreeze: {backbone.blocks[0][0]}"
-            )
-        copy_weights(head.layers, top)
         if top_layers:
+            set_trainable(
+                trunk, top_layers, train_batch_normalization=stage.train_batch_normalization
+            )
+            if not any(layer.trainable_weights for layer in trunk.layers):
+                observer.note(
+                    f"Stage {stage.name!r}: the top {counted(top_layers, 'layer')} of "
+                    f"{backbone.name} (unfreeze: {stage.unfreeze}) hold nothing to train; only "
+                    f"the head will. Try unfreeze: {backbone.blocks[0][0]}"
+                )
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)
             history += _fit_top(
                 recipe, stage, top_layers, trunk, digests, classifier, data, observer
             )
-            copy_weights(top, head.layers)
-        else:
-            sources: list[Source] = [
-                FeatureSource(data.features, dataset, subset, recipe.batch_size, seed)
-                for subset, seed in _subsets(recipe)
-            ]
-            history += fit(head, stage, sources[0], sources[1], observer)
+            digests = check_frozen(trunk, digests)
         stages.append(stage)
-        digests = check_frozen(trunk, digests)
-    copy_weights(head.layers, top)
-    return Trained(head, classifier, digests != before, tuple(history), tuple(stages))
+    return tuple(stages), history, digests != before
 
 
 def layer_digests(trunk: Trunk) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from cnntransfer import frameworks
+from cnntransfer.engines.conversion import convert
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.models.backbones import BACKBONES, Preprocessing
 from cnntransfer.models.classifier import build_classifier, build_trunk, head_layers
-from cnntransfer.models.conversion import convert
 from cnntransfer.models.weights import WeightsFile
 from cnntransfer.recipe import Head
 

@@ -5,11 +5,11 @@ import os
 import numpy as np
 import pytest
 
+from cnntransfer.engines.conversion import converted_trunk
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.errors import OutputError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.conversion import converted_trunk
 from cnntransfer.models.weights import find_weights
 
 MOBILENET = get_backbone("mobilenet")
