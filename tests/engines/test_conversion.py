@@ -5,12 +5,15 @@ import os
 import numpy as np
 import pytest
 
+from cnntransfer.engines import conversion
 from cnntransfer.engines.conversion import converted_trunk
 from cnntransfer.engines.litert import LiteRTEngine
-from cnntransfer.errors import OutputError
+from cnntransfer.engines.parity import TOLERANCE
+from cnntransfer.errors import OutputError, TrainingError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.weights import find_weights
+from cnntransfer.storage import sha256_of_file
 
 MOBILENET = get_backbone("mobilenet")
 WEIGHTS = find_weights(MOBILENET, "none")
@@ -30,7 +33,7 @@ def build():
 @pytest.fixture
 def convert(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
-    built = []
+    built, parities = [], []
 
     def counted():
         built.append(1)
@@ -38,11 +41,14 @@ def convert(tmp_path, monkeypatch):
 
     def call(calibration=()):
         built.clear()
-        file = converted_trunk(
+        trunk = converted_trunk(
             MOBILENET, (32, 32), "avg", WEIGHTS, counted, calibration=calibration
         )
-        return file, len(built)
+        assert sha256_of_file(trunk.file) == trunk.sha256
+        parities.append(trunk.parity)
+        return trunk.file, len(built)
 
+    call.parities = parities
     return call
 
 
@@ -51,7 +57,7 @@ def features(file):
     return np.stack([engine.run(image).features for image in IMAGES])
 
 
-@pytest.mark.parametrize("damage", ["cut off", "changed", "no checksum"])
+@pytest.mark.parametrize("damage", ["cut off", "changed", "not described"])
 def test_a_damaged_file_is_made_again(convert, damage):
     file, built = convert()
     assert built == 1
@@ -62,7 +68,7 @@ def test_a_damaged_file_is_made_again(convert, damage):
     elif damage == "changed":
         file.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
     else:
-        (file.parent / "sha256.txt").unlink()
+        (file.parent / "trunk.json").unlink()
     assert convert() == (file, 1)
     assert np.array_equal(features(file), expected)
 
@@ -78,6 +84,31 @@ def test_int8_is_similar_and_another_file(convert):
     assert cosines.min() > 0.9
     assert convert(IMAGES) == (file, 0)
     assert convert(IMAGES[:2])[0] != file
+    assert [parity is None for parity in convert.parities] == [False, True, True, True]
+
+
+def test_a_file_is_compared_with_keras_once(convert):
+    convert()
+    convert()
+    first, second = convert.parities
+    assert first == second
+    assert 0 <= first["largest_difference"] <= first["tolerance"] == TOLERANCE
+    assert first["inputs"] == 2
+
+
+def test_a_file_that_computes_something_else_is_refused(convert, monkeypatch, tmp_path):
+    right = conversion.convert
+
+    def wrong(model, target, calibration=()):
+        *others, kernel, bias = model.get_weights()
+        model.set_weights([*others, kernel, bias + 0.1])
+        right(model, target, calibration)
+        model.set_weights([*others, kernel, bias])
+
+    monkeypatch.setattr(conversion, "convert", wrong)
+    with pytest.raises(TrainingError, match=r"trunk\.tflite to compute what Keras computes"):
+        convert()
+    assert not list(tmp_path.rglob("*.tflite"))
 
 
 def test_a_cache_that_cannot_be_written(convert, tmp_path, monkeypatch):

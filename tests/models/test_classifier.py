@@ -202,7 +202,7 @@ def test_batch_normalisation_infers_unless_it_is_told_to_train(train_bn):
 
 
 def test_digest_and_copy():
-    heads = [head_layers(Head(units=(4,)), 3) for _ in range(2)]
+    heads = [head_layers(Head(units=(4,)), 3, seed) for seed in (1, 2)]
     for layers in heads:
         build_head(layers, 5)
     assert weights_digest(heads[0]) != weights_digest(heads[1])
