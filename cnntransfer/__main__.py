@@ -7,6 +7,9 @@ import io
 import os
 import sys
 
+#: The same as ``errors.ExitCode.INTERRUPTED``, which may not have been imported yet.
+_INTERRUPTED = 130
+
 
 def main() -> int:
     """Run the command line; returns one of :class:`cnntransfer.errors.ExitCode`."""
@@ -20,15 +23,16 @@ def main() -> int:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # During the imports: inside, run() handles it.
         sys.stderr.write("Error: Interrupted.\n")
-        code = 130
+        code = _INTERRUPTED
     return code
 
 
 def script() -> None:
     """Run the command line and exit."""
     code = main()
-    if "tensorflow" in sys.modules:
+    if "tensorflow" in sys.modules or code == _INTERRUPTED:
         # Taking TensorFlow down takes 0.6 s and nothing needs it: every file is closed by now.
+        # After Ctrl-C a thread may still be importing it, which would be waited for.
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
