@@ -23,6 +23,7 @@ from .weights import WeightsFile, load_weights
 INPUT_NAME = "image"
 FEATURES_NAME = "features"
 OUTPUT_NAME = "probabilities"
+_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,16 @@ def standardise(layers: list[Any], features: NDArray[np.float32]) -> None:
 
     A variance counts as at least the average one, so that features that hardly vary are not
     amplified to the size of the others (``docs/accuracy.md``).
+
+    Args:
+        layers: What :func:`head_layers` gave.
+        features: float32, shape (n, d).
     """
-    mean = features.mean(axis=0, dtype=np.float64)
-    variance = features.var(axis=0, dtype=np.float64)
+    # Block by block: NumPy's own var() would need twice the memory of the features.
+    blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(features)
+    squares = (np.square(block - mean).sum(axis=0) for block in blocks)
+    variance = sum(squares) / len(features)
     floor = max(float(variance.mean()), 1e-7)
     layers[0].set_weights([mean, np.maximum(variance, floor)])
 

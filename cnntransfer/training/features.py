@@ -31,6 +31,11 @@ class Features:
     samples: NDArray[np.int64]
     views: NDArray[np.int64]
 
+    @property
+    def plain(self) -> NDArray[np.float32]:
+        """Those of unaugmented images, in the order they have here; no copy if all of them are."""
+        return self.values if not self.views.any() else self.values[self.views == 0]
+
     def of(self, samples: Sequence[int]) -> NDArray[np.float32]:
         """The features of unaugmented images, in the order asked for; shape (len(samples), d)."""
         rows = {int(s): row for row, s in enumerate(self.samples) if self.views[row] == 0}
@@ -143,12 +148,3 @@ def features(
         values[missing[request]] = row
     pairs = np.array(requests, dtype=np.int64).reshape(-1, 2)
     return Features(values, pairs[:, 0], pairs[:, 1])
-
-
-def joined(parts: Sequence[Features]) -> Features:
-    """Several sets of features as one."""
-    return Features(
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.samples for part in parts]),
-        np.concatenate([part.views for part in parts]),
-    )

@@ -41,7 +41,7 @@ from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
 from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
-from .features import Features, joined
+from .features import Features
 from .precision import Choice, choose_precision
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
@@ -191,8 +191,8 @@ def _train(
 ) -> tuple[Recipe, Trained]:
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
-    features = joined([held_out, training])
-    data = TrainingData(views, int(recipe.views), features, extractor.spec.description)
+    description = extractor.spec.description
+    data = TrainingData(views, int(recipe.views), training, held_out, description)
     trained = train(recipe, backbone, trunk, data, observer)
     recipe = dataclasses.replace(recipe, stages=trained.stages)
     if choice.features is None or trained.trunk_changed:

@@ -48,14 +48,16 @@ class TrainingData:
     Attributes:
         views: The images, their labels and subsets.
         count: Number of views of every training image.
-        features: The frozen trunk's output for the training views and the validation images.
+        training: The frozen trunk's output for the training views.
+        held_out: The same for the images that nothing is learned from.
         describe: What decides the trunk's numbers beside the image, for an arithmetic; see
             :class:`ViewStore`.
     """
 
     views: Views
     count: int
-    features: Features
+    training: Features
+    held_out: Features
     describe: Callable[[str], Mapping[str, Any]]
 
 
@@ -118,13 +120,15 @@ def train(
     dataset = data.views.dataset
     classes = len(dataset.class_names)
     is_frozen = [not backbone.cut(stage.unfreeze) for stage in recipe.stages]
-    head = build_head(head_layers(recipe.head, classes, recipe.seed), data.features.values.shape[1])
-    standardise(head.layers, data.features.of(dataset.subset("train")))
+    head = build_head(head_layers(recipe.head, classes, recipe.seed), data.training.values.shape[1])
+    standardise(head.layers, data.training.plain)
     history: list[Mapping[str, Any]] = []
     for stage in compress(recipe.stages, is_frozen):
         training, validation = (
-            FeatureSource(data.features, dataset, subset, recipe.batch_size, seed)
-            for subset, seed in _subsets(recipe)
+            FeatureSource(features, dataset, subset, recipe.batch_size, seed)
+            for features, (subset, seed) in zip(
+                (data.training, data.held_out), _subsets(recipe), strict=True
+            )
         )
         history += fit(head, stage, training, validation, observer)
 

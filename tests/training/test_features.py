@@ -16,7 +16,7 @@ from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUGMENTATION_PRESETS
-from cnntransfer.training.features import Features, ViewStore, features, joined
+from cnntransfer.training.features import Features, ViewStore, features
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +149,6 @@ def test_of_gives_unaugmented_rows_in_the_asked_order():
     values = np.arange(4, dtype=np.float32)[:, None]
     found = Features(values, np.array([5, 2, 9, 5]), np.array([0, 0, 0, 1]))
     assert found.of([9, 5, 2]).ravel().tolist() == [2, 0, 1]
-    twice = joined([found, found])
-    assert twice.values.ravel().tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
-    assert twice.views.tolist() == [0, 0, 0, 1, 0, 0, 0, 1]
+    assert found.plain.ravel().tolist() == [0, 1, 2]
+    plain = Features(values, found.samples, np.zeros(4, np.int64))
+    assert plain.plain is plain.values
