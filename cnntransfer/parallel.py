@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,17 +23,41 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+class _Hurry:
+    """Threads hand Python's lock on ten times as often while any thread wants them to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted_by = 0
+        self._usual = 0.0
+
+    def begin(self) -> None:
+        with self._lock:
+            self._wanted_by += 1
+            if self._wanted_by == 1:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(self._usual / 10)
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted_by -= 1
+            if not self._wanted_by:
+                sys.setswitchinterval(self._usual)
+
+
+_hurry = _Hurry()
+
+
 def start(function: Callable[[], Result]) -> Future[Result]:
     """Work something out on a thread of its own; ``.result()`` waits for it.
 
     Until it is done, threads hand Python's lock on ten times as often: what reads images needs it
     often and shortly, and would otherwise wait 5 ms each time for, say, an import.
     """
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(interval / 10)
+    _hurry.begin()
     executor = ThreadPoolExecutor(max_workers=1)
     future = executor.submit(function)
-    future.add_done_callback(lambda _: sys.setswitchinterval(interval))
+    future.add_done_callback(lambda _: _hurry.end())
     executor.shutdown(wait=False)
     return future
 

@@ -2,12 +2,13 @@
 
 import itertools
 import os
+import sys
 import threading
 import time
 
 import pytest
 
-from cnntransfer.parallel import available_cores, ordered_map
+from cnntransfer.parallel import available_cores, ordered_map, start
 
 
 def test_results_come_in_order_whatever_the_items_take():
@@ -71,3 +72,17 @@ def test_cores_are_those_the_process_may_use(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert available_cores() == 1
+
+
+def test_threads_that_overlap_leave_the_switch_interval_as_it_was():
+    before = sys.getswitchinterval()
+    gates = [threading.Event() for _ in range(20)]
+    futures = [start(gate.wait) for gate in gates]
+    assert sys.getswitchinterval() == pytest.approx(before / 10)
+    for gate, future in zip(gates, futures, strict=True):
+        gate.set()
+        future.result(timeout=10)
+    deadline = time.monotonic() + 10  # Callbacks come after the result.
+    while sys.getswitchinterval() != before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sys.getswitchinterval() == before

@@ -544,7 +544,8 @@ def _numbers(variables: Sequence[Any]) -> list[NDArray[Any]]:
 
 
 def _write(file: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
-    text = np.frombuffer(json.dumps(meta).encode("ascii"), np.uint8)
+    # With the names, as a damaged archive may seem to hold fewer.
+    text = np.frombuffer(json.dumps([meta, list(arrays)]).encode("ascii"), np.uint8)
     with atomic_file(file) as draft:
         np.savez(draft, **{_META: text}, **arrays)  # type: ignore[arg-type]
 
@@ -555,6 +556,5 @@ def _read(file: Path, *, only_meta: bool = False) -> tuple[dict[str, Any], Array
         if not only_meta and archive.testzip() is not None:
             raise ValueError("damaged")
     with np.load(file, allow_pickle=False) as content:
-        meta = json.loads(content[_META].tobytes())
-        names = () if only_meta else [name for name in content.files if name != _META]
-        return meta, {name: content[name] for name in names}
+        meta, names = json.loads(content[_META].tobytes())
+        return meta, {name: content[name] for name in (() if only_meta else names)}

@@ -1,25 +1,29 @@
 """Runs that are stopped go on, and end as if nobody had stopped them."""
 
+import dataclasses
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cnntransfer
+from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Recipe, Stage, read_recipe
+from cnntransfer.recipe import Recipe, Stage
 from cnntransfer.training import checkpoint as module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import stages
 from cnntransfer.training.checkpoint import CheckpointFolder, FitState, unfinished
 from cnntransfer.training.precision import Choice
 from cnntransfer.training.run import resume, run
-from tests.conftest import make_photos
+
+FILES = ["recipe.yaml", "run.npz", "stage1.npz", "stage2.npz"]
 
 
 class Stopped(BaseException):
@@ -27,25 +31,39 @@ class Stopped(BaseException):
 
 
 class Listener(Observer):
-    """Stops a run after an epoch of a stage; hears notes and epochs."""
+    """Stops a run after an epoch of a stage, before that is kept; hears notes and epochs."""
 
-    def __init__(self, stop=None, error=Stopped):
+    def __init__(self, *stop, error=Stopped):
         self.stop, self.error = stop, error
-        self.notes, self.epochs = [], []
+        self.notes, self.rows = [], []
 
     def note(self, message):
         self.notes.append(message)
 
     def epoch(self, row):
-        self.epochs.append((row["stage"], row["epoch"]))
-        if self.epochs[-1] == self.stop:
+        self.rows.append({name: value for name, value in row.items() if name != "seconds"})
+        if (row["stage"], row["epoch"]) == self.stop:
             raise self.error
 
+    @property
+    def epochs(self):
+        return [(row["stage"], row["epoch"]) for row in self.rows]
 
-@pytest.fixture(autouse=True)
-def _every_epoch(monkeypatch):
-    monkeypatch.setattr(module, "INTERVAL", 0.0)
-    monkeypatch.setattr(module, "_SHARE", float("inf"))
+
+def convert_tuned(trunk, bundle, views, requests):
+    """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
+    bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
+    images = np.stack([views.image(request) for request in requests])
+    return trunk.model(images.astype(np.float32)).numpy(), {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_epoch():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "INTERVAL", 0.0)
+        patch.setattr(module, "_SHARE", float("inf"))
+        patch.setattr(run_module, "_convert_tuned", convert_tuned)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +71,7 @@ def recipe(photos):
     """Two stages; everything random takes part: dropout, views, order."""
     return Recipe(data=str(photos)).override(
         {
-            "image_size": 32,
+            "image_size": 64,
             "batch_size": 8,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,
@@ -66,70 +84,82 @@ def recipe(photos):
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
-    """The bundle of a run that nobody stopped."""
-    return run(recipe, tmp_path_factory.mktemp("whole") / "x")
+    """A run that nobody stopped: what was heard, and its bundle."""
+    listener = Listener()
+    return listener.rows, run(recipe, tmp_path_factory.mktemp("whole") / "x", observer=listener)
 
 
-def figures(bundle):
-    rows = [dict(row) for row in bundle.read_table("history")]
-    for row in rows:
-        del row["seconds"]
-    return rows
+@pytest.fixture(scope="module")
+def kept(recipe, tmp_path_factory):
+    """What is left of a run that was stopped in the third epoch of its second stage."""
+    output = tmp_path_factory.mktemp("stopped") / "x"
+    stop(recipe, output, "finetune", 3)
+    return unfinished(output)
 
 
-def assert_same(bundle, whole):
-    for name in ("predictions.csv", "recipe.yaml", "splits.csv"):
-        assert (bundle.path / name).read_bytes() == (whole.path / name).read_bytes(), name
-    assert bundle.trunk_file.read_bytes() == whole.trunk_file.read_bytes()
-    assert figures(bundle) == figures(whole)
-    assert [p.name for p in bundle.path.parent.iterdir()] == [bundle.path.name]
+@pytest.fixture
+def stopped(kept, tmp_path):
+    """The output of a stopped run of one's own."""
+    output = tmp_path / "runs" / "x"
+    shutil.copytree(kept, unfinished(output))
+    return output
 
 
 def stop(recipe, output, *moment, error=Stopped):
     with pytest.raises(error) as caught:
-        run(recipe, output, observer=Listener(moment, error))
+        run(recipe, output, observer=Listener(*moment, error=error))
     assert not output.exists()
     return caught.value
+
+
+def assert_same(bundle, whole):
+    rows, other = whole
+    for name in ("predictions.csv", "recipe.yaml", "splits.csv", "trunk.tflite", "head.tflite"):
+        assert (bundle.path / name).read_bytes() == (other.path / name).read_bytes(), name
+    history = [dict(row) for row in bundle.read_table("history")]
+    for row in history:
+        del row["seconds"]
+    assert history == [{name: str(value) for name, value in row.items()} for row in rows]
+    assert [path.name for path in bundle.path.parent.iterdir()] == [bundle.path.name]
 
 
 # ---- Going on
 
 
-@pytest.mark.parametrize(
-    ("moment", "seen"),
-    [
-        (("head", 2), [("head", 2), ("head", 3), *[("finetune", n) for n in (1, 2, 3, 4)]]),
-        (("finetune", 1), [("finetune", n) for n in (1, 2, 3, 4)]),
-        (("finetune", 3), [("finetune", n) for n in (3, 4)]),
-    ],
-)
-def test_it_ends_as_if_nobody_had_stopped_it(recipe, whole, tmp_path, moment, seen):
-    stop(recipe, tmp_path / "x", *moment)
-    listener = Listener()
-    assert_same(resume(tmp_path / "x", observer=listener), whole)
-    assert listener.epochs == seen
+def test_stopped_again_and_again(recipe, whole, tmp_path, cli):
+    target = tmp_path / "a run"
+    stop(recipe, target, "head", 2)
+    listener = Listener("finetune", 2)
+    with pytest.raises(Stopped):
+        resume(target, observer=listener)
+    assert listener.rows == whole[0][1:5]
+    assert "Going on after epoch 1 of stage 'head'" in listener.notes
+    code, out, err = cli("finetune", "--resume", target)
+    assert code == 0, err
+    assert f"Bundle   {target}" in out
+    assert "Going on after epoch 1 of stage 'finetune'" in err
+    assert_same(cnntransfer.load(target).bundle, whole)
 
 
-def test_stopped_again_and_again(recipe, whole, tmp_path):
-    stop(recipe, tmp_path / "x", "head", 3)
-    for moment in (("finetune", 2), ("finetune", 2), ("finetune", 4)):
-        with pytest.raises(Stopped):
-            resume(tmp_path / "x", observer=Listener(moment))
-    assert_same(resume(tmp_path / "x"), whole)
-
-
-def test_stopped_while_the_bundle_is_written(recipe, whole, tmp_path, monkeypatch):
-    def strike(*_):
-        raise Stopped
+def test_stopped_while_the_bundle_is_written(stopped, whole, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_tables", strike)
-        with pytest.raises(Stopped):
-            run(recipe, tmp_path / "x")
+        patch.setattr(run_module, "write_tables", full)
+        with pytest.raises(OutputError) as caught:
+            resume(stopped)
+    assert str(caught.value) == (
+        f"Cannot write {stopped}: No space left on device. Choose another place with --output, or "
+        "make room there. Training is kept up to the end of stage 'finetune'; go on with: "
+        f"cnntransfer finetune --resume {stopped}"
+    )
     listener = Listener()
-    assert_same(resume(tmp_path / "x", observer=listener), whole)
-    assert listener.epochs == []
-    assert listener.notes[-1] == "Going on after the end of stage 'finetune'"
+    # A shell completes the name to that of the folder that is there.
+    again = cnntransfer.resume(f"{stopped}.unfinished/", observer=listener)
+    assert again.path == stopped
+    assert_same(again.bundle, whole)
+    assert listener.rows == []
 
 
 _KILL = """
@@ -147,8 +177,7 @@ reached = 0
 def struck(original, before):
     def call(*arguments, **keywords):
         global reached
-        if before:
-            before(*arguments)
+        before(*arguments)
         reached += 1
         if reached == int(count):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -156,72 +185,50 @@ def struck(original, before):
     return call
 
 if where == "epoch":
-    Console.epoch = struck(Console.epoch, None)
+    Console.epoch = struck(Console.epoch, lambda *_: None)
 else:  # A file is half there.
-    np.savez = struck(np.savez, lambda draft, **arrays: draft.write_bytes(b"PK half"))
+    np.savez = struck(np.savez, lambda draft, **_: draft.write_bytes(b"PK half"))
 script()
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("moment", ["epoch:5", "writing:6"])
-def test_killed(recipe, whole, tmp_path, monkeypatch, moment):
-    monkeypatch.chdir(tmp_path)
+def test_killed(recipe, whole, tmp_path, moment):
+    """In the second epoch of the second stage, and while the first one was written."""
     config = tmp_path / "recipe.yaml"
     config.write_text(recipe.to_yaml())
-    command = [sys.executable, "-c", _KILL, moment, "finetune", "--config", config, "-o", "runs/x"]
+    output = tmp_path / "runs" / "x"
+    command = [sys.executable, "-c", _KILL, moment, "finetune", "--config", config, "-o", output]
     killed = subprocess.run(command, capture_output=True, timeout=100)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     listener = Listener()
-    assert_same(resume(tmp_path / "runs" / "x", observer=listener), whole)
-    assert listener.epochs[0][0] == "finetune"
+    bundle = resume(output, observer=listener)
+    assert listener.epochs[0] == ("finetune", 2 if moment == "epoch:5" else 1)
+    assert_same(bundle, whole)
 
 
-def test_from_python_and_by_the_checkpoint_s_own_name(recipe, whole, tmp_path):
-    stop(recipe, tmp_path / "x", "finetune", 2)
-    again = cnntransfer.resume(tmp_path / "x.unfinished")
-    assert again.path == tmp_path / "x"
-    assert_same(again.bundle, whole)
-
-
-def test_from_the_command_line(recipe, whole, tmp_path, cli):
-    target = tmp_path / "a run"
-    stop(recipe, target, "finetune", 2)
-    code, out, err = cli("finetune", "--resume", target)
-    assert code == 0
-    assert f"Bundle   {target}" in out
-    assert "Going on after epoch 1 of stage 'finetune'" in err
-    assert_same(cnntransfer.load(target).bundle, whole)
-
-
-def test_a_run_that_may_overwrite_still_may(recipe, whole, tmp_path):
-    shutil.copytree(whole.path, tmp_path / "x")
-    before = (tmp_path / "x" / "metadata.json").read_bytes()
+def test_a_run_that_may_overwrite_still_may(recipe, tmp_path, bundle):
+    output = tmp_path / "x"
+    shutil.copytree(bundle.path, output)
     with pytest.raises(Stopped):
-        run(recipe, tmp_path / "x", overwrite=True, observer=Listener(("finetune", 2)))
-    assert (tmp_path / "x" / "metadata.json").read_bytes() == before
-    assert_same(resume(tmp_path / "x"), whole)
+        run(recipe, output, overwrite=True, observer=Listener("finetune", 1))
+    assert (output / "metadata.json").read_bytes() == (bundle.path / "metadata.json").read_bytes()
+    assert CheckpointFolder.open(output).overwrite
 
 
 # ---- What is settled stays so
 
 
-def test_what_was_auto_is_not_settled_again(recipe, tmp_path, monkeypatch):
-    recipe = recipe.override({"stages.finetune.precision": "auto"})
-    settled = []
-
-    def settle(stage, *_):
-        if stage.precision != "auto":
-            return stage.precision
-        settled.append(stage.name)
-        return "bfloat16"
-
-    monkeypatch.setattr(stages, "choose_stage_precision", settle)
-    whole = run(recipe, tmp_path / "whole" / "x")
-    stop(recipe, tmp_path / "parts" / "x", "finetune", 3)
-    assert_same(resume(tmp_path / "parts" / "x"), whole)
-    assert settled == ["finetune"] * 2
-    assert read_recipe(whole.recipe_file).stages[1].precision == "bfloat16"
+def test_what_was_auto_is_not_settled_again(tmp_path):
+    recipe = Recipe().override({"stages.finetune.unfreeze": "block13"})
+    head, finetune = recipe.stages
+    folder = CheckpointFolder(tmp_path / "x")
+    folder.begin(recipe, Choice("float32"))
+    folder.stage(head).once(net(3)[0], list)
+    folder.settle(dataclasses.replace(finetune, precision="bfloat16"))
+    again = CheckpointFolder.open(tmp_path / "x").recipe
+    assert [stage.precision for stage in again.stages] == ["auto", "bfloat16"]
 
 
 def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, monkeypatch):
@@ -231,44 +238,46 @@ def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path
         sample = tuple(int(position) for position in held_out.samples)
         return Choice("float32", sample, -held_out.values)
 
-    monkeypatch.setattr(run_module, "choose_precision", choose)
     recipe = small_recipe.override({"stages.head.epochs": 3, "views": 1})
-    whole = Listener()
-    run(recipe, tmp_path / "whole", observer=whole)
-    assert any("training again" in note for note in whole.notes)
-    stop(recipe, tmp_path / "x", "head", 3)
-    monkeypatch.delattr(run_module, "choose_precision")
-    listener = Listener()
-    resume(tmp_path / "x", observer=listener)
-    assert [note for note in listener.notes if "training again" in note]
-    # What was left of the first training, and all of the second.
-    assert listener.epochs == [("head", 3), *(("head", n) for n in (1, 2, 3))]
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "choose_precision", choose)
+        stop(recipe, tmp_path / "x", "head", 3)
+    first, second = Listener("head", 2), Listener()
+    with pytest.raises(Stopped):
+        resume(tmp_path / "x", observer=first)
+    assert any("training again" in note for note in first.notes)
+    assert first.epochs == [("head", 3), ("head", 1), ("head", 2)]
+    resume(tmp_path / "x", observer=second)
+    assert not any("training again" in note for note in second.notes)
+    assert second.epochs == [("head", 2), ("head", 3)]
 
 
 def test_a_stage_that_began_on_pixels_stays_there(recipe, tmp_path, monkeypatch):
-    prepare = stages.Activations.prepare
+    """Activations are dearer to be without: there may be no room for them any more."""
     monkeypatch.setattr(stages.Activations, "prepare", lambda *_: False)
-    whole = run(recipe, tmp_path / "whole" / "x")
-    stop(recipe, tmp_path / "parts" / "x", "finetune", 2)
-    monkeypatch.setattr(stages.Activations, "prepare", prepare)
-    assert_same(resume(tmp_path / "parts" / "x"), whole)
+    before, after = Listener("finetune", 2), Listener("finetune", 2)
+    with pytest.raises(Stopped):
+        run(recipe, tmp_path / "x", observer=before)
+    monkeypatch.delattr(stages.Activations, "prepare")
+    with pytest.raises(Stopped):
+        resume(tmp_path / "x", observer=after)
+    assert after.rows == before.rows[-1:]
 
 
-def test_a_stage_that_began_on_activations_cannot_go_on_without(recipe, tmp_path, monkeypatch):
-    stop(recipe, tmp_path / "x", "finetune", 2)
+def test_a_stage_that_began_on_activations_cannot_go_on_without(stopped, monkeypatch):
     monkeypatch.setattr(stages.Activations, "prepare", lambda *_: False)
     with pytest.raises(OutputError, match="Expected room in the cache for the activations"):
-        resume(tmp_path / "x")
-    assert unfinished(tmp_path / "x").is_dir()
+        resume(stopped)
+    assert unfinished(stopped).is_dir()
 
 
 # ---- Interruptions
 
 
 def test_ctrl_c_says_how_to_go_on(recipe, tmp_path):
-    error = stop(recipe, tmp_path / "a run", "finetune", 3, error=KeyboardInterrupt)
+    error = stop(recipe, tmp_path / "a run", "head", 3, error=KeyboardInterrupt)
     assert str(error) == (
-        "Interrupted. Training is kept up to epoch 2 of stage 'finetune'; go on with: "
+        "Interrupted. Training is kept up to epoch 2 of stage 'head'; go on with: "
         f"cnntransfer finetune --resume '{tmp_path}/a run'"
     )
 
@@ -279,170 +288,178 @@ def test_ctrl_c_before_anything_is_kept(recipe, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_again_before_it_has_gone_on(recipe, tmp_path, monkeypatch):
-    stop(recipe, tmp_path / "x", "finetune", 3)
-
+def test_ctrl_c_again_before_it_has_gone_on(stopped, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "read_dataset", interrupted)
+    monkeypatch.setattr(run_module, "list_images", interrupted)
     with pytest.raises(KeyboardInterrupt, match="up to epoch 2 of stage 'finetune'; go on with"):
-        resume(tmp_path / "x")
+        resume(stopped)
+    assert sorted(file.name for file in unfinished(stopped).iterdir()) == FILES
 
 
-def test_a_full_disk_says_how_to_go_on(recipe, whole, tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_tables", full)
-        with pytest.raises(OutputError, match=r"make room there\. Training is kept up to the end"):
-            run(recipe, tmp_path / "x")
-    assert_same(resume(tmp_path / "x"), whole)
-
-
-def test_a_checkpoint_that_cannot_be_written_stops_nothing(recipe, whole, tmp_path, monkeypatch):
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(recipe, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_write", full)
     listener = Listener()
-    assert_same(run(recipe, tmp_path / "x", observer=listener), whole)
-    assert len([note for note in listener.notes if "An interruption would lose" in note]) == 1
+    run(dataclasses.replace(recipe, stages=recipe.stages[:1]), tmp_path / "x", observer=listener)
+    (note,) = [note for note in listener.notes if "An interruption would lose" in note]
+    assert "No space left on device" in note
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
 def test_an_error_that_would_come_again_leaves_nothing(recipe, tmp_path):
-    with pytest.raises(TrainingError):
-        run(recipe, tmp_path / "runs" / "x", observer=Listener(("finetune", 2), TrainingError))
+    stop(recipe, tmp_path / "runs" / "x", "head", 3, error=TrainingError)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_not_every_epoch_is_written(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "INTERVAL", 3600.0)
-    error = stop(recipe, tmp_path / "x", "finetune", 4, error=KeyboardInterrupt)
-    assert "up to the end of stage 'head'" in str(error)
 
 
 # ---- A new run with the same output
 
 
-def test_a_new_run_says_what_it_replaces_and_replaces_it(recipe, whole, tmp_path):
-    stop(recipe.override({"seed": 1}), tmp_path / "x", "finetune", 3)
-    listener = Listener(("head", 1))
+def test_a_new_run_says_what_it_replaces_and_replaces_it(recipe, stopped):
+    recipe = recipe.override({"seed": 1})
+    listener = Listener("head", 1)
     with pytest.raises(Stopped):
-        run(recipe, tmp_path / "x", observer=listener)
+        run(recipe, stopped, observer=listener)
     assert (
-        f"{tmp_path}/x.unfinished holds an unfinished run, which this one replaces. To go on with "
-        f"that one instead: cnntransfer finetune --resume {tmp_path}/x"
+        f"{stopped}.unfinished holds an unfinished run, which this one replaces. To go on with "
+        f"that one instead: cnntransfer finetune --resume {stopped}"
     ) in listener.notes
     # It had nothing to keep yet.
-    assert CheckpointFolder.open(tmp_path / "x").recipe.seed == 1
-    stop(recipe, tmp_path / "x", "finetune", 1)
-    assert_same(resume(tmp_path / "x"), whole)
+    assert CheckpointFolder.open(stopped).recipe.seed == 0
+    stop(recipe, stopped, "head", 3)
+    assert CheckpointFolder.open(stopped).recipe.seed == 1
+    assert sorted(file.name for file in unfinished(stopped).iterdir()) == FILES[:3]
 
 
-def test_somebody_else_s_folder_is_left_alone(recipe, whole, tmp_path):
+def test_somebody_else_s_folder_is_left_alone(tmp_path):
     folder = tmp_path / "x.unfinished"
     folder.mkdir()
     (folder / "thesis.tex").write_text("mine")
     listener = Listener()
-    run(recipe, tmp_path / "x", observer=listener)
-    assert any(note.startswith("An interruption would lose") for note in listener.notes)
+    with CheckpointFolder(tmp_path / "x", observer=listener) as checkpoint:
+        checkpoint.stage(Stage()).once(net(3)[0], list)
+    assert [note.partition(":")[0] for note in listener.notes] == [
+        "An interruption would lose what is trained now"
+    ]
     assert [file.name for file in folder.iterdir()] == ["thesis.tex"]
 
 
 # ---- What cannot go on
 
 
-def test_nothing_to_go_on_with(tmp_path, recipe):
-    stop(recipe, tmp_path / "flowers", "finetune", 1)
+def test_nothing_to_go_on_with(stopped):
     with pytest.raises(UsageError) as caught:
-        resume(tmp_path / "flower")
+        resume(stopped.with_name("xx"))
     assert str(caught.value) == (
         "--resume: expected the output of a run that was stopped while it trained. Received: "
-        f"{tmp_path}/flower, of which nothing is kept. Did you mean 'flowers'? Start the run "
-        "again: features that were computed are kept."
+        f"{stopped}x, of which nothing is kept. Did you mean 'x'? Start the run again: features "
+        "that were computed are kept."
     )
+    for path in (".", "/", stopped.parent):
+        with pytest.raises(UsageError, match="of which nothing is kept"):
+            resume(Path(path))
 
 
-def test_a_finished_run(whole):
+def test_a_finished_run(bundle):
     with pytest.raises(OutputError) as caught:
-        resume(whole.path)
+        resume(bundle.path)
     assert str(caught.value) == (
-        f"Expected an unfinished run. Received: {whole.path}, which is finished. "
-        f"Try: cnntransfer evaluate {whole.path} photos/"
+        f"Expected an unfinished run. Received: {bundle.path}, which is finished. "
+        f"Try: cnntransfer evaluate {bundle.path} photos/"
     )
 
 
-def test_another_run_was_faster(recipe, whole, tmp_path):
-    stop(recipe, tmp_path / "x", "finetune", 1)
-    shutil.copytree(whole.path, tmp_path / "x")
+def test_another_run_was_faster(bundle, stopped):
+    shutil.copytree(bundle.path, stopped)
     with pytest.raises(OutputError, match="there already: finished or made by another run"):
-        resume(tmp_path / "x")
+        resume(stopped)
 
 
-@pytest.fixture
-def own(recipe, tmp_path):
-    """A stopped run of photos that may be changed."""
-    photos = make_photos(tmp_path / "photos", 5)
-    stop(recipe.override({"data": str(photos)}), tmp_path / "x", "finetune", 2)
-    return photos
+SAMPLES = tuple(Sample(Path(f"/p/{n}/{n}.png"), n, n * 64, "train") for n in "abc")
+TRUNK = {"weights": "1" * 64, "image_size": [32, 32], "versions": "keras3"}
+
+
+def checked_again(output, samples=SAMPLES, **trunk):
+    """Stop a run of some images, and check others."""
+    folder = CheckpointFolder(output)
+    folder.check(Dataset(Path("/p"), ("a", "b", "c"), SAMPLES), TRUNK)
+    folder.stage(Stage()).once(net(3)[0], list)
+    listener = Listener()
+    again = CheckpointFolder.open(output, listener)
+    again.check(Dataset(Path("/p"), ("a", "b", "c"), samples), {**TRUNK, **trunk})
+    return listener.notes
+
+
+def test_the_same_images(tmp_path):
+    assert checked_again(tmp_path / "x") == ["Going on after the end of stage 'head'"]
+
+
+A, B, C = SAMPLES
+NEW = Sample(Path("/p/c/new.png"), "c", "d" * 64, "val")
 
 
 @pytest.mark.parametrize(
-    ("change", "received"),
+    ("samples", "received"),
     [
-        (lambda red: (red / "red1.png").unlink(), "1 image gone or changed (such as red/red1.png)"),
+        ((A, B), "1 image gone or changed (such as c/c.png)"),
+        ((A, B, C, NEW), "1 image new or changed (such as c/new.png)"),
         (
-            lambda red: shutil.copy(red / "red1.png", red / "red9.png"),
-            "1 image new or changed (such as red/red9.png)",
+            (A, B, dataclasses.replace(C, path=NEW.path)),
+            "1 image gone or changed (such as c/c.png) and 1 image new or changed "
+            "(such as c/new.png)",
         ),
         (
-            lambda red: (red / "red1.png").rename(red / "red9.png"),
-            "1 image gone or changed (such as red/red1.png) and 1 image new or changed "
-            "(such as red/red9.png)",
+            (A, *(dataclasses.replace(sample, subset="val") for sample in (B, C))),
+            "2 images gone or changed (such as b/b.png) and 2 images new or changed "
+            "(such as b/b.png)",
         ),
+        ((B, A, C), "another order"),
     ],
 )
-def test_other_images(own, tmp_path, change, received):
-    change(own / "red")
+def test_other_images(tmp_path, samples, received):
     with pytest.raises(DataError) as caught:
-        resume(tmp_path / "x")
+        checked_again(tmp_path / "x", samples)
     assert str(caught.value) == (
-        f"Expected the 15 images that the run began with. Received: {received}. Put them back. "
+        f"Expected the 3 images that the run began with. Received: {received}. Put them back. "
         f"To start it again: cnntransfer finetune --config {tmp_path}/x.unfinished/recipe.yaml "
         f"-o {tmp_path}/x"
     )
 
 
-def test_another_recipe(recipe, tmp_path):
-    stop(recipe, tmp_path / "x", "finetune", 2)
-    file = tmp_path / "x.unfinished" / "recipe.yaml"
+def test_images_are_checked_when_a_run_goes_on(stopped, monkeypatch):
+    monkeypatch.setattr(Dataset, "name_of", lambda self, path: f"elsewhere/{path.name}")
+    with pytest.raises(DataError, match="Expected the 30 images that the run began with"):
+        resume(stopped)
+
+
+def test_other_weights(tmp_path):
+    with pytest.raises(WeightsError) as caught:
+        checked_again(tmp_path / "x", weights="2" * 64)
+    assert "SHA-256 111111111111...). Received: others (222222222222...). Put them back." in str(
+        caught.value
+    )
+
+
+def test_other_versions(tmp_path):
+    notes = checked_again(tmp_path / "x", versions="keras4")
+    assert notes[0].startswith("Other versions of TensorFlow, Keras, LiteRT or Pillow than")
+
+
+def test_another_recipe(stopped):
+    file = unfinished(stopped) / "recipe.yaml"
     file.write_text(file.read_text().replace("patience: 5", "patience: 6"))
     with pytest.raises(UsageError) as caught:
-        resume(tmp_path / "x")
+        resume(stopped)
     assert str(caught.value) == (
         f"Expected the recipe that the run began with. Received: {file} with "
         "stages.finetune.patience 6 instead of 5. Delete the file to go on without that. To start "
-        f"it again: cnntransfer finetune --config {file} -o {tmp_path}/x"
+        f"it again: cnntransfer finetune --config {file} -o {stopped}"
     )
     file.unlink()
-    assert CheckpointFolder.open(tmp_path / "x").recipe.stages[1].patience == 5
-
-
-def test_other_weights_and_versions(recipe, tmp_path, monkeypatch):
-    stop(recipe, tmp_path / "x", "finetune", 2)
-    described = run_module.TrunkSpec.description
-    for name, error in (("weights", WeightsError), ("versions", None)):
-        changed = lambda self, p, name=name: {**described(self, p), name: "0" * 64}  # noqa: E731
-        monkeypatch.setattr(run_module.TrunkSpec, "description", changed)
-        listener = Listener()
-        if error:
-            with pytest.raises(error, match="Expected the pretrained weights that the run began"):
-                resume(tmp_path / "x", observer=listener)
-        else:
-            resume(tmp_path / "x", observer=listener)
-            assert any(note.startswith("Other versions of") for note in listener.notes)
+    assert CheckpointFolder.open(stopped).recipe.stages[1].patience == 5
 
 
 @pytest.mark.parametrize(
@@ -450,7 +467,7 @@ def test_other_weights_and_versions(recipe, tmp_path, monkeypatch):
     [
         (["photos/"], "DATA"),
         (["--seed", "1", "-o", "y"], "--seed, -o"),
-        (["--config", "r.yaml", "--augmentation", "none"], "--augmentation, --config"),
+        (["--augmentation", "none", "--config", "r.yaml"], "--augmentation, --config"),
     ],
 )
 def test_settings_beside_it(cli, arguments, received):
@@ -465,17 +482,17 @@ def test_settings_beside_it(cli, arguments, received):
 # ---- Damage
 
 
-def test_a_damaged_stage_is_done_again(recipe, whole, tmp_path):
-    for number, size in ((1, 0), (2, 100), (2, -1)):
-        output = tmp_path / f"{number}{size}" / "x"
-        stop(recipe, output, "finetune", 3)
-        file = unfinished(output) / f"stage{number}.npz"
-        file.write_bytes(file.read_bytes()[:size])
-        listener = Listener()
-        assert_same(resume(output, observer=listener), whole)
-        name = ("head", "finetune")[number - 1]
-        assert f"{file} is damaged: stage {name!r} is done once more." in listener.notes
-        assert (name, 1) in listener.epochs
+@pytest.mark.parametrize(
+    ("number", "name", "size"), [(1, "head", 0), (2, "finetune", 100), (2, "finetune", -1)]
+)
+def test_a_damaged_stage_is_done_again(whole, stopped, number, name, size):
+    file = unfinished(stopped) / f"stage{number}.npz"
+    file.write_bytes(file.read_bytes()[:size])
+    listener = Listener(name, 2)
+    with pytest.raises(Stopped):
+        resume(stopped, observer=listener)
+    assert f"{file} is damaged: stage {name!r} is done once more." in listener.notes
+    assert listener.rows == [row for row in whole[0] if row["stage"] == name][:2]
 
 
 def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path):
@@ -497,34 +514,86 @@ def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", [b"", b"PK", None])
-def test_a_damaged_checkpoint(recipe, tmp_path, spoil):
-    stop(recipe, tmp_path / "x", "finetune", 1)
-    file = tmp_path / "x.unfinished" / "run.npz"
+def test_a_damaged_checkpoint(stopped, spoil):
+    file = unfinished(stopped) / "run.npz"
     if spoil is None:
         module._write(file, {"recipe": {"layers": 3}}, {})
     else:
         file.write_bytes(spoil)
     with pytest.raises(OutputError) as caught:
-        resume(tmp_path / "x")
+        resume(stopped)
     assert str(caught.value) == (
         f"Expected what a run needs to go on. Received: {file}, which is damaged or of another "
         f"version. To start it again: cnntransfer finetune --config {file.parent}/recipe.yaml "
-        f"-o {tmp_path}/x"
+        f"-o {stopped}"
     )
 
 
-def test_the_variables_of_another_model_are_not_taken(tmp_path):
+# ---- The part of a stage
+
+
+def net(width):
     k = keras()
+    model = k.Sequential([k.Input((2,)), k.layers.Dense(width), k.layers.Dropout(0.5)], name="head")
+    optimizer = k.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
 
-    def model(width):
-        net = k.Sequential([k.Input((2,)), k.layers.Dense(width)], name="head")
-        optimizer = k.optimizers.Adam()
-        optimizer.build(net.trainable_variables)
-        return net, optimizer
 
+def numbers(model, optimizer):
+    return [variable.numpy().tolist() for variable in (*model.variables, *optimizer.variables)]
+
+
+def test_all_variables_are_kept(tmp_path):
+    state = FitState(3.0, 2.0, 1, [np.ones(3)], [{"epoch": 1, "loss": 0.1}])
     with CheckpointFolder(tmp_path / "x") as folder:
-        folder.begin(Recipe(), Choice("float32"))
-        folder.stage(Stage()).save(*model(3), FitState(1.0, 1.0, 0, [], []))
-        assert folder.stage(Stage()).restore(*model(3)) == FitState(1.0, 1.0, 0, [], [])
-        assert folder.stage(Stage()).restore(*model(4)) is None
+        model, optimizer = net(3)
+        for step in range(3):
+            model(np.ones((1, 2)), training=True)  # The random generator goes on.
+            gradients = [np.full(v.shape, step, np.float32) for v in model.trainable_variables]
+            optimizer.apply(gradients, model.trainable_variables)
+        folder.stage(Stage()).save(model, optimizer, state)
+        fresh = net(3)
+        restored = folder.stage(Stage()).restore(*fresh)
+        assert numbers(*fresh) == numbers(model, optimizer)
+        assert np.array_equal(restored.best_weights[0], np.ones(3))
+        assert dataclasses.replace(restored, best_weights=[]) == dataclasses.replace(
+            state, best_weights=[]
+        )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_variables_of_another_model_are_not_taken(tmp_path):
+    listener = Listener()
+    with CheckpointFolder(tmp_path / "x", observer=listener) as folder:
+        folder.stage(Stage()).save(*net(3), FitState(1.0, 1.0, 0, [], []))
+        assert folder.stage(Stage()).restore(*net(4)) is None
+    assert listener.notes == [
+        f"{tmp_path}/x.unfinished/stage1.npz is of another version of Keras: stage 'head' is done "
+        "once more."
+    ]
+
+
+def test_not_every_epoch_is_written(tmp_path, monkeypatch):
+    with CheckpointFolder(tmp_path / "x") as folder:
+        monkeypatch.setattr(module, "INTERVAL", 3600.0)
+        stage = folder.stage(Stage())
+        stage.save(*net(3), FitState(1.0, 1.0, 0, [], []))
+        assert list(tmp_path.iterdir()) == []
+        stage.once(net(3)[0], list)
+        assert unfinished(tmp_path / "x").is_dir()
+
+
+def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
+    """Each time something is written, ten seconds pass."""
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(module, "_SHARE", 0.05)
+    written = []
+    with CheckpointFolder(tmp_path / "x") as folder:
+        monkeypatch.setattr(folder, "write", lambda *arguments: written.append(arguments[-1]))
+        stage = folder.stage(Stage())
+        for epoch in range(40):
+            stage.save(*net(3), FitState(1.0, 1.0, 0, [], [{}] * epoch))
+    # From 10 to 20 s, and 200 s later.
+    assert written == [f"epoch {number} of stage 'head'" for number in (0, 20)]
