@@ -21,7 +21,7 @@ from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import Dataset, read_dataset
 from ..data.images import InputSpec, Resize
-from ..data.index import list_images
+from ..data.index import Listing, list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
@@ -74,6 +74,7 @@ def run(
     overwrite: bool = False,
     show_input: Path | None = None,
     observer: Observer = SILENT,
+    listing: Listing | None = None,
 ) -> Bundle:
     """Train a classifier and write its bundle.
 
@@ -83,6 +84,7 @@ def run(
         overwrite: Whether an existing folder may be replaced.
         show_input: Folder to write what the network sees to, as pictures.
         observer: Hears of progress.
+        listing: The images, where not all that lie there are meant; their subsets are kept.
 
     Raises:
         CnnTransferError: one of its kinds; nothing is left at ``output`` then.
@@ -90,14 +92,19 @@ def run(
     # Keras seeds and draws from the generators that belong to the caller.
     states = random.getstate(), np.random.get_state()
     try:
-        return _run(recipe, output, overwrite, show_input, observer)
+        return _run(recipe, output, overwrite, show_input, observer, listing)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
 
 
 def _run(
-    recipe: Recipe, output: Path, overwrite: bool, show_input: Path | None, observer: Observer
+    recipe: Recipe,
+    output: Path,
+    overwrite: bool,
+    show_input: Path | None,
+    observer: Observer,
+    listing: Listing | None,
 ) -> Bundle:
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
@@ -108,7 +115,7 @@ def _run(
     clock = Clock()
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     spec = TrunkSpec(backbone, _input_spec(recipe), recipe.pooling, weights)
-    listing = list_images(Path(str(recipe.data)))
+    listing = listing or list_images(Path(str(recipe.data)))
     # Importing TensorFlow takes seconds; images are read and run through LiteRT meanwhile.
     built = start(lambda: build_trunk(backbone, spec.input.image_size, recipe.pooling, weights))
     built.add_done_callback(lambda trunk: prepare_metrics())
