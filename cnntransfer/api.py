@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .evaluate import BundleEvaluation
     from .export import Export
     from .predict import Prediction
+    from .reproduce import Reproduction
 
 PathLike = str | os.PathLike[str]
 
@@ -99,6 +100,25 @@ class Run:
 
         target = Path(output).expanduser()
         return export(self.bundle, format, target, overwrite=overwrite)
+
+    def reproduce(
+        self,
+        data: PathLike | None = None,
+        output: PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        observer: Observer = SILENT,
+    ) -> Reproduction:
+        """Train again as it was trained; see :func:`cnntransfer.reproduce.reproduce`."""
+        from .reproduce import reproduce
+
+        return reproduce(
+            self.bundle,
+            None if data is None else Path(data).expanduser(),
+            None if output is None else Path(output).expanduser(),
+            overwrite=overwrite,
+            observer=observer,
+        )
 
 
 def finetune(
