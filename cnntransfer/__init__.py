@@ -16,12 +16,13 @@ __version__ = "0.1.0"
 #: Public name -> the module that holds it, imported when the name is first used.
 _PUBLIC = {
     "finetune": "api",
+    "resume": "api",
     "load": "api",
     "Run": "api",
     "Recipe": "recipe",
     "CnnTransferError": "errors",
 }
-__all__ = ["CnnTransferError", "Recipe", "Run", "__version__", "finetune", "load"]
+__all__ = ["CnnTransferError", "Recipe", "Run", "__version__", "finetune", "load", "resume"]
 
 
 def __getattr__(name: str) -> Any:

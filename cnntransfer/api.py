@@ -159,6 +159,25 @@ def finetune(
     return Run(run_recipe(resolved, target, overwrite=overwrite, observer=observer))
 
 
+def resume(output: PathLike, *, observer: Observer = SILENT) -> Run:
+    """Go on with a run that was stopped while it trained.
+
+    What comes out is what would have come out without the interruption.
+
+    Args:
+        output: The bundle's folder that the run was given.
+        observer: Hears of progress.
+
+    Raises:
+        UsageError: nothing is kept of such a run, or its recipe was changed.
+        DataError: its images are not the same any more.
+        CnnTransferError: another of its kinds, as for :func:`finetune`.
+    """
+    from .training.run import resume as go_on
+
+    return Run(go_on(Path(output).expanduser(), observer=observer))
+
+
 def load(model: PathLike) -> Run:
     """Open a bundle by its folder, or a pretrained network by its name.
 

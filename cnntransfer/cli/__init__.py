@@ -105,8 +105,12 @@ def run(arguments: Sequence[str]) -> int:
         code = _complain(error.format_message(), ExitCode.USAGE, _hint(error, arguments))
     except CnnTransferError as error:
         code = _complain(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        code = _complain("Interrupted. Nothing was left half-written.", ExitCode.INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        # Click makes the one into the other; training says in it how to go on.
+        said = str(error.__cause__ or error)
+        code = _complain(
+            said or "Interrupted. Nothing was left half-written.", ExitCode.INTERRUPTED
+        )
     except (BrokenPipeError, SystemExit):
         # The reader (head, less) has seen enough; Click turns that into SystemExit.
         _drop_stdout()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .. import recipe as recipes
-from ..errors import ExitCode, counted
+from ..errors import ExitCode, UsageError, counted
 from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
 from .console import Console, echo, percent, print_json, shell_word
 from .options import (
@@ -32,9 +33,12 @@ _EXAMPLES = example(
     "cnntransfer finetune photos/ --backbone resnet50 --augmentation strong",
     "cnntransfer finetune photos/ --unfreeze block5 --backbone vgg16 -o runs/vgg",
     "cnntransfer finetune --config runs/photos-mobilenet/recipe.yaml",
+    "cnntransfer finetune --resume runs/vgg",
 )
 
 
+#: What may stand beside ``--resume``.
+_BESIDE_RESUME = ("resume", "as_json", "quiet", "verbose")
 _AUGMENTATION = "Augmentation of training images"
 
 
@@ -144,6 +148,12 @@ _AUGMENTATION = "Augmentation of training images"
 @click.option(
     "--config", metavar="FILE", type=NON_EMPTY, help="Recipe (YAML) that the options change."
 )
+@click.option(
+    "--resume",
+    metavar="FOLDER",
+    type=NON_EMPTY,
+    help="Go on with the run that was to write this bundle and was stopped; alone, without DATA.",
+)
 @output_options("The bundle's folder. [default: runs/DATA-BACKBONE]")
 @click.option(
     "--show-input",
@@ -156,6 +166,7 @@ _AUGMENTATION = "Augmentation of training images"
 def command(
     data: str | None,
     config: str | None,
+    resume: str | None,
     output: str | None,
     overwrite: bool,
     show_input: str | None,
@@ -175,32 +186,60 @@ def command(
     bundle: a folder with the model, its recipe and its figures.
 
     Unreadable images are left out and listed in rejected.csv; the exit code is then 9.
-    """
-    recipe = _recipe(data, config, augmentation, settings)
-    # Heavy imports come after the cheap checks.
-    from ..training.run import default_output, resolve, run
 
-    _, recipe = resolve(recipe)
-    target = Path(output).expanduser() if output else default_output(recipe)
-    bundle = run(
-        recipe,
-        target,
-        overwrite=overwrite,
-        show_input=Path(show_input).expanduser() if show_input else None,
-        observer=console,
-    )
+    A run that is stopped while it trains keeps what it has, in OUTPUT.unfinished; --resume goes on.
+    """
+    if resume is not None:
+        _check_alone()
+        from ..training.run import resume as go_on
+
+        bundle = go_on(Path(resume).expanduser(), observer=console)
+    else:
+        recipe = _recipe(data, config, augmentation, settings)
+        # Heavy imports come after the cheap checks.
+        from ..training.run import default_output, resolve, run
+
+        _, recipe = resolve(recipe)
+        bundle = run(
+            recipe,
+            Path(output).expanduser() if output else default_output(recipe),
+            overwrite=overwrite,
+            show_input=Path(show_input).expanduser() if show_input else None,
+            observer=console,
+        )
+    target = bundle.path
     if as_json:
         print_json({"bundle": str(bundle.path), **bundle.metadata})
     else:
         for line in _summary(bundle.metadata, target):
             echo(line)
     model = shell_word(target)
-    image = _held_out_image(bundle, Path(data or str(recipe.data)).expanduser())
+    image = _held_out_image(bundle, Path(data or bundle.metadata["dataset"]["source"]).expanduser())
     console.next(
         f"cnntransfer predict -m {model} {shell_word(image)}",
         f"cnntransfer export {model} --format litert",
     )
     return ExitCode.PARTIAL if bundle.metadata["dataset"]["rejected"] else ExitCode.OK
+
+
+def _check_alone() -> None:
+    """Check that nothing is given that the run to go on with has settled.
+
+    Raises:
+        UsageError: something is.
+    """
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0] if isinstance(parameter, click.Option) else "DATA"
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        and parameter.name not in _BESIDE_RESUME
+    ]
+    if given:
+        raise UsageError(
+            "--resume: expected no other settings, because the run goes on with its own. "
+            f"Received: {', '.join(given)}. Leave that out, or start a new run without --resume."
+        )
 
 
 def _held_out_image(bundle: Bundle, data: Path) -> Path:

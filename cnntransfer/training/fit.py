@@ -11,6 +11,7 @@ from ..errors import TrainingError
 from ..frameworks import keras, tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import Stage
+from .checkpoint import NOTHING_KEPT, FitState, StageCheckpoint
 from .sources import Source, Step
 
 #: The columns of a history row. Losses are the mean cross-entropy in nats; that of training
@@ -33,6 +34,7 @@ def fit(
     training: Source,
     validation: Source,
     observer: Observer = SILENT,
+    checkpoint: StageCheckpoint = NOTHING_KEPT,
 ) -> list[Mapping[str, Any]]:
     """Fit a model with Adam until the validation loss stops falling.
 
@@ -45,24 +47,28 @@ def fit(
         training: What to learn from.
         validation: What to stop by.
         observer: Hears of every epoch.
+        checkpoint: Where fitting goes on, and where it could.
 
     Returns:
         One mapping of :data:`HISTORY_COLUMNS` per epoch.
 
     Raises:
         TrainingError: the loss became infinite or no number.
+        OutputError: the checkpoint is another model's.
     """
     optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
     optimizer.build(model.trainable_variables)
     train_epoch = training.compile(_training_step(model, optimizer))
     validate = validation.compile(_validation_step(model))
 
-    best_loss, _ = start_loss, _ = validate(0)
-    best_weights = model.get_weights()
-    best_epoch = 0
-    history: list[Mapping[str, Any]] = []
+    state = checkpoint.restore(model, optimizer)
+    if state is None:
+        start_loss, _ = validate(0)
+        state = FitState(start_loss, start_loss, 0, model.get_weights(), [])
+    history = state.history
     with observer.task(f"Training {stage.name}", total=stage.epochs, unit="epochs") as advance:
-        for epoch in range(stage.epochs):
+        advance(len(history))
+        for epoch in range(len(history), stage.epochs):
             started = time.perf_counter()
             learning_rate = float(optimizer.learning_rate)
             loss, accuracy = train_epoch(epoch)
@@ -78,14 +84,16 @@ def fit(
                     f"Stage {stage.name!r}: expected a finite loss. Received: {loss} in epoch "
                     f"{epoch + 1}. Lower its learning rate ({stage.learning_rate:g})."
                 )
-            if val_loss < best_loss:
-                best_loss, best_epoch, best_weights = val_loss, epoch + 1, model.get_weights()
-            elif epoch + 1 - best_epoch >= stage.patience:
+            if val_loss < state.best_loss:
+                state.best_loss, state.best_epoch = val_loss, epoch + 1
+                state.best_weights = model.get_weights()
+            elif epoch + 1 - state.best_epoch >= stage.patience:
                 break
-    model.set_weights(best_weights)
-    if best_epoch == 0:
+            checkpoint.save(model, optimizer, state)
+    model.set_weights(state.best_weights)
+    if state.best_epoch == 0:
         observer.note(
-            f"Stage {stage.name!r} did not lower the validation loss ({start_loss:.4f}); "
+            f"Stage {stage.name!r} did not lower the validation loss ({state.start_loss:.4f}); "
             "its changes were undone."
         )
     return history

@@ -40,6 +40,7 @@ from ..parallel import available_cores, meanwhile, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
+from .checkpoint import CheckpointFolder
 from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
 from .features import Features
 from .precision import Choice, choose_precision
@@ -87,12 +88,42 @@ def run(
         listing: The images, where not all that lie there are meant; their subsets are kept.
 
     Raises:
-        CnnTransferError: one of its kinds; nothing is left at ``output`` then.
+        CnnTransferError: one of its kinds; nothing is left at ``output`` then, and what was
+            trained in a checkpoint beside it.
     """
+    checkpoint = CheckpointFolder(output, overwrite=overwrite, observer=observer)
+    return _guarded(recipe, checkpoint, show_input, observer, listing)
+
+
+def resume(output: Path, *, observer: Observer = SILENT) -> Bundle:
+    """Go on with a run that was stopped while it trained, and write its bundle.
+
+    Args:
+        output: The bundle's folder that the run was given.
+        observer: Hears of progress.
+
+    Raises:
+        UsageError: nothing is kept of such a run, or its recipe was changed.
+        DataError: its images are not the same any more.
+        CnnTransferError: another of its kinds, as for :func:`run`.
+    """
+    checkpoint = CheckpointFolder.open(output, observer)
+    return _guarded(checkpoint.recipe, checkpoint, None, observer)
+
+
+def _guarded(
+    recipe: Recipe,
+    checkpoint: CheckpointFolder,
+    show_input: Path | None,
+    observer: Observer,
+    listing: Listing | None = None,
+) -> Bundle:
+    """Run; the generators and the checkpoint are as they should be afterwards."""
     # Keras seeds and draws from the generators that belong to the caller.
     states = random.getstate(), np.random.get_state()
     try:
-        return _run(recipe, output, overwrite, show_input, observer, listing)
+        with checkpoint:
+            return _run(recipe, checkpoint, show_input, observer, listing)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
@@ -100,12 +131,12 @@ def run(
 
 def _run(
     recipe: Recipe,
-    output: Path,
-    overwrite: bool,
+    checkpoint: CheckpointFolder,
     show_input: Path | None,
     observer: Observer,
-    listing: Listing | None,
+    listing: Listing | None = None,
 ) -> Bundle:
+    output, overwrite = checkpoint.output, checkpoint.overwrite
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
     _check_apart(output, recipe)
@@ -126,6 +157,7 @@ def _run(
             listing, spec.input, observer, lambda digest: kept.find((digest, 0)) is not None
         )
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
+    checkpoint.check(dataset, spec.description(REFERENCE))
     for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
     recipe = dataclasses.replace(recipe, views=_view_count(recipe, dataset))
@@ -139,14 +171,16 @@ def _run(
     with clock.step("compute features"):
         held_out = extractor.features(views.requests(1, "val", "test"))
         requests = views.requests(int(recipe.views), "train")
-        choice = choose_precision(recipe.precision, extractor, requests, held_out, observer)
+        choice = checkpoint.choice or choose_precision(
+            recipe.precision, extractor, requests, held_out, observer
+        )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.features(requests, recipe.precision)
     with clock.step("load TensorFlow"):
         keras()
     with clock.step("train"):
         recipe, trained = _train(
-            recipe, extractor, views, built.result, choice, held_out, training, observer
+            recipe, extractor, views, built.result, choice, held_out, training, observer, checkpoint
         )
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
@@ -195,12 +229,14 @@ def _train(
     held_out: Features,
     training: Features,
     observer: Observer,
+    checkpoint: CheckpointFolder,
 ) -> tuple[Recipe, Trained]:
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
     description = extractor.spec.description
     data = TrainingData(views, int(recipe.views), training, held_out, description)
-    trained = train(recipe, backbone, trunk, data, observer)
+    checkpoint.begin(recipe, choice)
+    trained = train(recipe, backbone, trunk, data, observer, checkpoint)
     recipe = dataclasses.replace(recipe, stages=trained.stages)
     if choice.features is None or trained.trunk_changed:
         return recipe, trained
@@ -217,7 +253,8 @@ def _train(
     )
     recipe = dataclasses.replace(recipe, precision=REFERENCE)
     training = extractor.features(views.requests(int(recipe.views), "train"))
-    return _train(recipe, extractor, views, trunk, Choice(REFERENCE), held_out, training, observer)
+    choice = Choice(REFERENCE)
+    return _train(recipe, extractor, views, trunk, choice, held_out, training, observer, checkpoint)
 
 
 def _view_count(recipe: Recipe, dataset: Dataset) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -35,6 +36,7 @@ from ..models.classifier import (
 from ..progress import SILENT, Observer
 from ..recipe import Recipe, Stage
 from .activations import Activations
+from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .features import Features
 from .fit import fit
 from .precision import choose_stage_precision
@@ -103,6 +105,7 @@ def train(
     trunk: Callable[[], Trunk],
     data: TrainingData,
     observer: Observer = SILENT,
+    checkpoint: Checkpoint = NO_CHECKPOINT,
 ) -> Trained:
     """Run the recipe's stages one after another.
 
@@ -113,9 +116,11 @@ def train(
             is trained.
         data: What to learn from.
         observer: Hears of every epoch.
+        checkpoint: What was done before an interruption, and what is kept for the next.
 
     Raises:
         TrainingError: the loss is no number, or a frozen weight moved.
+        OutputError: a stage cannot go on the way it began.
     """
     dataset = data.views.dataset
     classes = len(dataset.class_names)
@@ -130,7 +135,9 @@ def train(
                 (data.training, data.held_out), _subsets(recipe), strict=True
             )
         )
-        history += fit(head, stage, training, validation, observer)
+        kept = checkpoint.stage(stage)
+        work = partial(fit, head, stage, training, validation, observer, kept)
+        history += kept.once(head, work)
 
     # The classifier has a head of its own, so that every layer has one place in one graph.
     top = head_layers(recipe.head, classes, recipe.seed)
@@ -139,7 +146,7 @@ def train(
     if all(is_frozen):
         return Trained(head, classifier, False, tuple(history), recipe.stages)
     stages, rows, trunk_changed = _fit_unfrozen(
-        recipe, backbone, trunk(), classifier, data, observer
+        recipe, backbone, trunk(), classifier, data, observer, checkpoint
     )
     copy_weights(top, head.layers)
     return Trained(head, classifier, trunk_changed, (*history, *rows), stages)
@@ -152,6 +159,7 @@ def _fit_unfrozen(
     classifier: Any,
     data: TrainingData,
     observer: Observer,
+    checkpoint: Checkpoint,
 ) -> tuple[tuple[Stage, ...], list[Mapping[str, Any]], bool]:
     """Run the stages that unfreeze layers.
 
@@ -175,9 +183,21 @@ def _fit_unfrozen(
                 )
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)
-            history += _fit_top(
-                recipe, stage, top_layers, trunk, digests, classifier, data, observer
+            checkpoint.settle(stage)
+            kept = checkpoint.stage(stage)
+            work = partial(
+                _fit_top,
+                recipe,
+                stage,
+                top_layers,
+                trunk,
+                digests,
+                classifier,
+                data,
+                observer,
+                kept,
             )
+            history += kept.once(classifier, work)
             digests = check_frozen(trunk, digests)
         stages.append(stage)
     return tuple(stages), history, digests != before
@@ -217,10 +237,12 @@ def _fit_top(
     classifier: Any,
     data: TrainingData,
     observer: Observer,
+    kept: StageCheckpoint,
 ) -> list[Mapping[str, Any]]:
     """Fit the head and the top layers: on kept activations if there can be any, else on pixels."""
     views = data.views
-    waist = None if recipe.fresh_augmentation else waist_below(trunk, top_layers)
+    on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
+    waist = None if on_pixels else waist_below(trunk, top_layers)
     if waist is not None:
         activations = Activations(waist, data.describe(stage.precision), digests, views)
         requests = views.requests(data.count, "train") + views.requests(1, "val")
@@ -239,14 +261,14 @@ def _fit_top(
                 for subset, seed in _subsets(recipe)
             ]
             with arithmetic(stage.precision):
-                return fit(waist.upper(classifier), stage, sources[0], sources[1], observer)
+                return fit(waist.upper(classifier), stage, sources[0], sources[1], observer, kept)
     shape = (*views.pixels.spec.image_size, 3)
     sources = [
         StreamSource(views.image, shape, np.uint8, views.dataset, subset, recipe.batch_size, seed)
         for subset, seed in _subsets(recipe)
     ]
     with arithmetic(stage.precision):
-        return fit(classifier, stage, sources[0], sources[1], observer)
+        return fit(classifier, stage, sources[0], sources[1], observer, kept)
 
 
 def _subsets(recipe: Recipe) -> tuple[tuple[str, int | None], ...]:

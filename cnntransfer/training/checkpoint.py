@@ -1,0 +1,560 @@
+"""The checkpoint of a run: what it needs to go on after it was stopped.
+
+A folder beside the output, there only while the run is not finished::
+
+    runs/x.unfinished/recipe.yaml   for reading, and for starting again
+    runs/x.unfinished/run.npz       the recipe with everything settled, the images, the weights
+    runs/x.unfinished/stage1.npz    how far a stage is, or what came out of it
+
+Every file is complete or absent. A stage's file that is damaged counts as absent: that stage is
+done again, with the same result. Features and activations are not here, they are in the cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import shutil
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..data.dataset import Dataset
+from ..errors import (
+    DataError,
+    OutputError,
+    TrainingError,
+    UsageError,
+    WeightsError,
+    counted,
+    nearest,
+)
+from ..progress import SILENT, Observer
+from ..recipe import AUTO, Recipe, Stage, read_recipe
+from ..storage import atomic_file, atomic_folder
+from .precision import Choice
+
+#: What follows the output's name in the folder's.
+SUFFIX = ".unfinished"
+#: A stage is not written more often than that ...
+INTERVAL = 5.0
+#: ... and writing takes at most this share of the time.
+_SHARE = 0.05
+
+_RECIPE = "recipe.yaml"
+_RUN = "run.npz"
+_META = "meta"
+#: What reading a damaged file may raise.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+Rows = list[Mapping[str, Any]]
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass
+class FitState:
+    """How far the fitting of a model is, beside its variables and the optimizer's.
+
+    Attributes:
+        start_loss: The validation loss before the first epoch.
+        best_loss: The lowest so far.
+        best_epoch: Its epoch; 0 is before the first.
+        best_weights: The model's weights then.
+        history: One row per finished epoch.
+    """
+
+    start_loss: float
+    best_loss: float
+    best_epoch: int
+    best_weights: list[Any]
+    history: Rows
+
+
+class StageCheckpoint:
+    """What is kept of a stage. This one keeps nothing."""
+
+    @property
+    def model_name(self) -> str:
+        """The model whose fitting was begun; empty if none was."""
+        return ""
+
+    def restore(self, model: Any, optimizer: Any) -> FitState | None:
+        """Put a model and its optimizer where they were; ``None`` if nothing was begun.
+
+        Raises:
+            OutputError: it was another model that was begun.
+        """
+        return None
+
+    def save(self, model: Any, optimizer: Any, state: FitState) -> None:
+        """Keep what the last epoch gave, unless that was done a moment ago."""
+
+    def once(self, model: Any, work: Callable[[], Rows]) -> Rows:
+        """Do a stage's work on a model, or take what it gave before.
+
+        Args:
+            model: What the work changes, or a model that holds it.
+            work: Gives the stage's history.
+        """
+        return work()
+
+
+#: For fitting that need not go on.
+NOTHING_KEPT = StageCheckpoint()
+
+
+class Checkpoint:
+    """What is kept of a run while it trains. This one keeps nothing."""
+
+    def settle(self, stage: Stage) -> None:
+        """Take a stage's settings as they are now, so that they are not settled once more."""
+
+    def stage(self, stage: Stage) -> StageCheckpoint:
+        """The part for a stage of the recipe."""
+        return NOTHING_KEPT
+
+
+#: For training that need not go on.
+NO_CHECKPOINT = Checkpoint()
+
+
+class CheckpointFolder(Checkpoint):
+    """The checkpoint of one output. As a context, it goes when the run in the block has finished.
+
+    Nothing is written before there is something to keep; that then replaces the checkpoint of an
+    earlier run with the same output.
+
+    Args:
+        output: The run's output.
+        overwrite: Whether the run may replace it.
+        observer: Hears of what is kept and what cannot be.
+    """
+
+    def __init__(
+        self, output: Path, *, overwrite: bool = False, observer: Observer = SILENT
+    ) -> None:
+        self.output = output
+        self.overwrite = overwrite
+        #: The one that training began with, with everything settled so far.
+        self.recipe = Recipe()
+        #: What the arithmetic of a run that goes on was compared on.
+        self.choice: Choice | None = None
+        self._folder = unfinished(output)
+        self._observer = observer
+        self._facts: dict[str, Any] = {}
+        self._is_written = False
+        self._reached = ""
+        self._failed = False
+        self._made: list[Path] = []
+
+    @classmethod
+    def open(cls, output: Path, observer: Observer = SILENT) -> CheckpointFolder:
+        """The checkpoint that a run was stopped at.
+
+        Args:
+            output: The run's output, or the checkpoint's folder.
+            observer: See the class.
+
+        Raises:
+            UsageError: there is none, or its recipe was changed.
+            OutputError: the run has finished, or the checkpoint is damaged.
+        """
+        output = _output(output)
+        checkpoint = cls(output, observer=observer)
+        folder = checkpoint._folder
+        if not (folder / _RUN).is_file():
+            raise _nothing_to_resume(output)
+        try:
+            facts, arrays = _read(folder / _RUN)
+            recipe = Recipe.from_dict(facts["recipe"])
+            checkpoint.overwrite = facts["overwrite"]
+            if facts["sample"]:
+                choice = Choice(recipe.precision, tuple(facts["sample"]), arrays["features"])
+                checkpoint.choice = choice
+        except (*_DAMAGE, UsageError):
+            raise OutputError(
+                f"Expected what a run needs to go on. Received: {folder / _RUN}, which is damaged "
+                f"or of another version. {_afresh(output)}"
+            ) from None
+        if output.exists() and not checkpoint.overwrite:
+            raise OutputError(
+                f"Expected an unfinished run. Received: {output}, which is there already: finished "
+                f"or made by another run. Use it, and delete {folder}; or move it away."
+            )
+        _check_recipe(recipe, output)
+        checkpoint.recipe = recipe
+        checkpoint._facts = facts
+        checkpoint._is_written = True
+        checkpoint._reached = checkpoint._last_reached() or "the beginning of training"
+        return checkpoint
+
+    def __enter__(self) -> CheckpointFolder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None or (self._is_written and isinstance(error, TrainingError)):
+            self._remove()  # After an error too: it would come again.
+        elif self._reached and isinstance(error, (KeyboardInterrupt, OutputError)):
+            error.args = (
+                f"{str(error) or 'Interrupted.'} Training is kept up to {self._reached}; go on "
+                f"with: {_command(self.output)}",
+            )
+
+    def check(self, dataset: Dataset, trunk: Mapping[str, Any]) -> None:
+        """Check that a run that goes on has the images and the network it began with.
+
+        Args:
+            dataset: The images with their subsets.
+            trunk: What decides the network's numbers, as plain values.
+
+        Raises:
+            DataError: the images are others.
+            WeightsError: the pretrained weights are.
+        """
+        facts = {"images": _images(dataset), "trunk": json.loads(json.dumps(trunk))}
+        if self._is_written:
+            _check_images(self._facts["images"], facts["images"], self.output)
+            before, now = self._facts["trunk"], facts["trunk"]
+            if before["weights"] != now["weights"]:
+                raise WeightsError(
+                    "Expected the pretrained weights that the run began with (SHA-256 "
+                    f"{before['weights'][:12]}...). Received: others ({now['weights'][:12]}...). "
+                    f"Put them back. {_afresh(self.output)}"
+                )
+            if before != now:
+                self._observer.note(
+                    "Other versions of TensorFlow, Keras, LiteRT or Pillow than the run began "
+                    "with: its figures may differ slightly from those without an interruption."
+                )
+            self._observer.note(f"Going on after {self._reached}")
+        elif (self._folder / _RUN).is_file():
+            self._observer.note(
+                f"{self._folder} holds an unfinished run, which this one replaces. To "
+                f"go on with that one instead: {_command(self.output)}"
+            )
+        self._facts = facts
+
+    def begin(self, recipe: Recipe, choice: Choice) -> None:
+        """Training begins; or goes on, if it is with the recipe that the checkpoint has.
+
+        Args:
+            recipe: With everything settled but what a stage settles itself.
+            choice: The arithmetic of the features, and what it was compared on.
+        """
+        before = self.choice or Choice(self.recipe.precision)
+        if (recipe, choice.sample) != (self.recipe, before.sample):
+            self.recipe, self.choice = recipe, choice
+            self._is_written = False
+            self._reached = ""
+
+    def settle(self, stage: Stage) -> None:
+        """See :class:`Checkpoint`."""
+        if stage in self.recipe.stages:
+            return
+        stages = tuple(stage if s.name == stage.name else s for s in self.recipe.stages)
+        self.recipe = dataclasses.replace(self.recipe, stages=stages)
+        if self._is_written:
+            self._keep(lambda: self._write_run(self._folder), self._reached)
+
+    def stage(self, stage: Stage) -> StageCheckpoint:
+        """See :class:`Checkpoint`."""
+        number = [s.name for s in self.recipe.stages].index(stage.name) + 1
+        file = self._folder / f"stage{number}.npz"
+        return _StageFile(self, stage.name, file, self._observer, is_begun=self._is_written)
+
+    def write(self, file: Path, meta: Mapping[str, Any], arrays: Arrays, reached: str) -> None:
+        """Write a file of the checkpoint. A disk that is full or read-only does not stop the run.
+
+        Args:
+            file: Where to.
+            meta: Plain values.
+            arrays: What else.
+            reached: Up to where training is kept then, for people.
+        """
+
+        def write() -> None:
+            if not self._is_written:
+                self._made = [place for place in self._folder.parents if not place.exists()]
+                with atomic_folder(self._folder, overwrite=True, marker=_RUN) as draft:
+                    (draft / _RECIPE).write_text(self.recipe.to_yaml(), encoding="utf-8")
+                    self._write_run(draft)
+                self._is_written = True
+            _write(file, meta, arrays)
+
+        self._keep(write, reached)
+
+    def _keep(self, write: Callable[[], None], reached: str) -> None:
+        try:
+            write()
+        except (OSError, OutputError) as error:
+            if not self._failed:
+                self._observer.note(f"An interruption would lose what is trained now: {error}")
+            self._failed = True
+        else:
+            self._reached = reached
+
+    def _write_run(self, folder: Path) -> None:
+        choice = self.choice or Choice(self.recipe.precision)
+        facts = {
+            **self._facts,
+            "recipe": self.recipe.to_dict(),
+            "overwrite": self.overwrite,
+            "sample": list(choice.sample),
+        }
+        _write(
+            folder / _RUN, facts, {} if choice.features is None else {"features": choice.features}
+        )
+
+    def _last_reached(self) -> str:
+        reached = ""
+        for file in sorted(self._folder.glob("stage*.npz")):
+            with suppress(*_DAMAGE):
+                reached = str(_read(file, only_meta=True)[0]["reached"])
+        return reached
+
+    def _remove(self) -> None:
+        if (self._folder / _RUN).is_file():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            for place in self._made:
+                with suppress(OSError):  # Something else is in it: the output.
+                    place.rmdir()
+
+
+class _StageFile(StageCheckpoint):
+    """A stage's file. What it holds is read when it is first needed."""
+
+    def __init__(
+        self,
+        checkpoint: CheckpointFolder,
+        name: str,
+        file: Path,
+        observer: Observer,
+        *,
+        is_begun: bool,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._name = name
+        self._file = file
+        self._observer = observer
+        self._next = time.monotonic() + INTERVAL
+        self._meta: dict[str, Any] = {}
+        self._arrays: Arrays = {}
+        if is_begun and file.is_file():
+            try:
+                self._meta, self._arrays = _read(file)
+            except _DAMAGE:
+                self._begin_again("is damaged")
+
+    @property
+    def model_name(self) -> str:
+        return "" if self._meta.get("finished", True) else str(self._meta["model"])
+
+    def restore(self, model: Any, optimizer: Any) -> FitState | None:
+        if not self.model_name:
+            return None
+        if self.model_name != model.name:
+            raise OutputError(
+                f"Expected room in the cache for the activations that stage {self._name!r} began "
+                "with. Received: no room. Make room, or raise CNNTRANSFER_CACHE_LIMIT."
+            )
+        best = self._take("best")
+        are_put = self._put({"model": model.variables, "optimizer": optimizer.variables})
+        return FitState(**self._meta["state"], best_weights=best) if are_put else None
+
+    def save(self, model: Any, optimizer: Any, state: FitState) -> None:
+        started = time.monotonic()
+        if started < self._next:
+            return
+        values = {name: value for name, value in vars(state).items() if name != "best_weights"}
+        reached = f"epoch {len(state.history)} of stage {self._name!r}"
+        self._write(
+            {"finished": False, "model": model.name, "state": values},
+            {
+                "model": _numbers(model.variables),
+                "optimizer": _numbers(optimizer.variables),
+                "best": state.best_weights,
+            },
+            reached,
+        )
+        now = time.monotonic()
+        self._next = now + max(INTERVAL, (now - started) / _SHARE)
+
+    def once(self, model: Any, work: Callable[[], Rows]) -> Rows:
+        if self._meta.get("finished") and self._put({"model": model.variables}):
+            return list(self._meta["history"])
+        rows = work()
+        self._write(
+            {"finished": True, "history": rows},
+            {"model": _numbers(model.variables)},
+            f"the end of stage {self._name!r}",
+        )
+        return rows
+
+    def _write(
+        self, meta: Mapping[str, Any], lists: Mapping[str, Sequence[Any]], reached: str
+    ) -> None:
+        arrays = {f"{name}{i}": array for name in lists for i, array in enumerate(lists[name])}
+        self._checkpoint.write(self._file, {**meta, "reached": reached}, arrays, reached)
+
+    def _put(self, variables: Mapping[str, Sequence[Any]]) -> bool:
+        """Give variables the numbers that were kept; whether these are theirs."""
+        pairs = [(v, self._take(name)) for name, v in variables.items()]
+        for held, arrays in pairs:
+            if [tuple(variable.shape) for variable in held] != [array.shape for array in arrays]:
+                self._begin_again("is of another version of Keras")
+                return False
+        for held, arrays in pairs:
+            for variable, array in zip(held, arrays, strict=True):
+                variable.assign(array)
+        self._arrays = {}
+        return True
+
+    def _begin_again(self, reason: str) -> None:
+        self._meta, self._arrays = {}, {}
+        self._observer.note(f"{self._file} {reason}: stage {self._name!r} is done once more.")
+
+    def _take(self, name: str) -> list[NDArray[Any]]:
+        count = sum(key.rstrip("0123456789") == name for key in self._arrays)
+        return [self._arrays[f"{name}{number}"] for number in range(count)]
+
+
+def unfinished(output: Path) -> Path:
+    """The folder of an output's checkpoint."""
+    return output.parent / (output.name + SUFFIX)
+
+
+def _output(path: Path) -> Path:
+    """The output that is meant; a shell completes a name to the checkpoint's folder."""
+    return path.parent / path.name.removesuffix(SUFFIX)
+
+
+def _command(output: Path) -> str:
+    return f"cnntransfer finetune --resume {shlex.quote(str(output))}"
+
+
+def _afresh(output: Path) -> str:
+    """What to do when a run cannot go on."""
+    config = shlex.quote(str(unfinished(output) / _RECIPE))
+    return (
+        f"To start it again: cnntransfer finetune --config {config} -o {shlex.quote(str(output))}"
+    )
+
+
+def _nothing_to_resume(output: Path) -> UsageError | OutputError:
+    if (output / Bundle.MARKER).is_file():
+        return OutputError(
+            f"Expected an unfinished run. Received: {output}, which is finished. "
+            f"Try: cnntransfer evaluate {shlex.quote(str(output))} photos/"
+        )
+    others = [folder.parent.name for folder in output.parent.glob(f"*{SUFFIX}/{_RUN}")]
+    names = [name.removesuffix(SUFFIX) for name in others]
+    return UsageError(
+        f"--resume: expected the output of a run that was stopped while it trained. Received: "
+        f"{output}, of which nothing is kept.{nearest(output.name, names)} Start the run again: "
+        "features that were computed are kept."
+    )
+
+
+def _check_recipe(recipe: Recipe, output: Path) -> None:
+    """Check that nobody has changed the recipe; what it left open may have been settled."""
+    file = unfinished(output) / _RECIPE
+    if not file.exists():
+        return
+    written = _flat(read_recipe(file).to_dict())
+    changed = [
+        f"{name} {written.get(name)!r} instead of {value!r}"
+        for name, value in _flat(recipe.to_dict()).items()
+        if written.get(name) not in (value, AUTO)
+    ]
+    if changed:
+        raise UsageError(
+            f"Expected the recipe that the run began with. Received: {file} with "
+            f"{', '.join(changed[:3])}. Delete the file to go on without that. {_afresh(output)}"
+        )
+
+
+def _flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    if isinstance(values, dict):
+        items = {str(key): value for key, value in values.items()}
+    elif isinstance(values, list) and name == "stages":
+        items = {str(stage["name"]): stage for stage in values}
+    else:
+        return {name: values}
+    flat: dict[str, Any] = {}
+    for key, value in items.items():
+        flat.update(_flat(value, f"{name}.{key}" if name else key))
+    return flat
+
+
+def _images(dataset: Dataset) -> list[list[str | None]]:
+    """Everything of the images that training depends on, in order."""
+    return [
+        [dataset.name_of(sample.path), sample.label, sample.subset, sample.digest]
+        for sample in dataset.samples
+    ]
+
+
+def _check_images(
+    before: list[list[str | None]], now: list[list[str | None]], output: Path
+) -> None:
+    if before == now:
+        return
+    gone = {tuple(image) for image in before} - {tuple(image) for image in now}
+    new = {tuple(image) for image in now} - {tuple(image) for image in before}
+    changes = [
+        f"{counted(len(images), 'image')} {what} (such as {min(str(i[0]) for i in images)})"
+        for images, what in ((gone, "gone or changed"), (new, "new or changed"))
+        if images
+    ]
+    raise DataError(
+        f"Expected the {counted(len(before), 'image')} that the run began with. Received: "
+        f"{' and '.join(changes) or 'another order'}. Put them back. {_afresh(output)}"
+    )
+
+
+def _numbers(variables: Sequence[Any]) -> list[NDArray[Any]]:
+    return [variable.numpy() for variable in variables]
+
+
+def _write(file: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:
+    text = np.frombuffer(json.dumps(meta).encode("ascii"), np.uint8)
+    with atomic_file(file) as draft:
+        np.savez(draft, **{_META: text}, **arrays)  # type: ignore[arg-type]
+
+
+def _read(file: Path, *, only_meta: bool = False) -> tuple[dict[str, Any], Arrays]:
+    """What :func:`_write` wrote; raises one of ``_DAMAGE`` for anything else."""
+    with zipfile.ZipFile(file) as archive:
+        if not only_meta and archive.testzip() is not None:
+            raise ValueError("damaged")
+    with np.load(file, allow_pickle=False) as content:
+        meta = json.loads(content[_META].tobytes())
+        names = () if only_meta else [name for name in content.files if name != _META]
+        return meta, {name: content[name] for name in names}
