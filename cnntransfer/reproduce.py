@@ -102,8 +102,11 @@ class Reproduction:
         if self.weights:
             recorded, now = (digest or "none" for digest in self.weights)
             said.append(f"The pretrained weights are others: SHA-256 {now} now, {recorded} then")
-        for name, (was, now) in self.versions.items():
-            said.append(f"Another version of {name}: {now or 'none'} now, {was or 'none'} then")
+        for name, change in self.versions.items():
+            said.append(
+                f"Another version of {name}: {change.now or 'none'} now, "
+                f"{change.recorded or 'none'} then"
+            )
         if not said:
             said.append("Photos, weights and library versions are the same")
             if self.verdict != Verdict.IDENTICAL:

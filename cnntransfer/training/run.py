@@ -234,10 +234,10 @@ def _train(
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
     description = extractor.spec.description
-    data = TrainingData(views, int(recipe.views), training, held_out, description)
+    data = TrainingData(views, training, held_out, int(recipe.views), description)
     checkpoint.begin(recipe, choice)
     trained = train(recipe, backbone, trunk, data, observer, checkpoint)
-    recipe = dataclasses.replace(recipe, stages=trained.stages)
+    recipe = trained.recipe
     if choice.features is None or trained.trunk_changed:
         return recipe, trained
     labels = views.dataset.labels()[list(choice.sample)]
