@@ -379,8 +379,8 @@ class TestOptions:
         refused(
             ExitCode.USAGE,
             "Expected one of the commands finetune, predict, evaluate, export, reproduce, "
-            "backbones, weights, benchmark, cache, completion. Received: 'exprt'. Did you mean 'export'? "
-            "Try: cnntransfer --help",
+            "backbones, weights, benchmark, cache, completion. Received: 'exprt'. "
+            "Did you mean 'export'? Try: cnntransfer --help",
             "exprt",
         )
 
