@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from .bundle import Bundle
 from .progress import SILENT, Observer
 from .recipe import Recipe
+from .recipe import preset as preset_settings
 
 if TYPE_CHECKING:
     from .engines.litert import LiteRTEngine
@@ -126,6 +127,7 @@ def finetune(
     output: PathLike | None = None,
     *,
     recipe: Recipe | None = None,
+    preset: str | None = None,
     overwrite: bool = False,
     observer: Observer = SILENT,
     **settings: Any,
@@ -136,6 +138,7 @@ def finetune(
         data: Folder with one sub-folder per class, or a manifest.
         output: The bundle's folder; default: ``runs/DATA-BACKBONE``.
         recipe: Where to start from; default: the defaults.
+        preset: How much to spend: ``fast``, ``balanced`` or ``best``.
         overwrite: Whether an existing folder may be replaced.
         observer: Hears of progress.
         **settings: Settings of the recipe by name, such as ``backbone="resnet50"`` or
@@ -154,7 +157,8 @@ def finetune(
 
     if data is not None:
         settings["data"] = os.fspath(data)
-    _, resolved = resolve((recipe or Recipe()).override(settings))
+    start = (recipe or Recipe()).override({} if preset is None else preset_settings(preset))
+    _, resolved = resolve(start.override(settings))
     target = Path(output).expanduser() if output else default_output(resolved)
     return Run(run_recipe(resolved, target, overwrite=overwrite, observer=observer))
 

@@ -374,6 +374,15 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+def preset(name: str) -> dict[str, Any]:
+    """What a preset changes in a recipe, for :meth:`Recipe.override`.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    return PRESETS[Rule(str, choices=tuple(PRESETS)).parse("--preset", name)]
+
+
 def augmentation(raw: object, where: str = "augmentation") -> Augmentation:
     """An augmentation from a preset's name, or from a mapping with an optional ``preset`` key."""
     if isinstance(raw, str):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -96,23 +96,20 @@ class Reproduction:
         """What is not as it was, in sentences; one that says so where that is nothing."""
         said = []
         if self.changed:
-            said.append(_photos(self.changed, "changed since"))
+            said.append(_photos(self.changed, "was changed since", "were changed since"))
         if self.missing:
-            said.append(_photos(self.missing, "missing"))
+            said.append(_photos(self.missing, "is missing", "are missing"))
         if self.weights:
-            recorded, now = (digest or "none" for digest in self.weights)
-            said.append(f"The pretrained weights are others: SHA-256 {now} now, {recorded} then")
+            said.append(f"The pretrained weights are others: SHA-256 {_now_and_then(self.weights)}")
         for name, change in self.versions.items():
-            said.append(
-                f"Another version of {name}: {change.now or 'none'} now, "
-                f"{change.recorded or 'none'} then"
-            )
+            said.append(f"Another version of {name}: {_now_and_then(change)}")
         if not said:
             said.append("Photos, weights and library versions are the same")
             if self.verdict != Verdict.IDENTICAL:
                 said[0] += "; another processor, or an edited recipe.yaml or splits.csv, is left"
         if self.added:
-            said.append(f"{_photos(self.added, 'added since')}; left out")
+            added = _photos(self.added, "was added since", "were added since")
+            said.append(f"{added}; left out")
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -381,13 +378,13 @@ def _changed_versions(bundle: Bundle, again: Bundle) -> dict[str, Change]:
     return {name: change for name, change in changes.items() if change.recorded != change.now}
 
 
-def _photos(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(_first(names))
+def _now_and_then(change: Change) -> str:
+    return f"{change.now or 'none'} now, {change.recorded or 'none'} then"
+
+
+def _photos(names: Sequence[str], one: str, several: str) -> str:
+    """``"One photo was changed since: red/1.jpg"``."""
     if len(names) == 1:
-        return f"One photo is {what}: {shown}"
+        return f"One photo {one}: {names[0]}"
     more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-    return f"{len(names)} photos are {what}: {shown}{more}"
-
-
-def _first(names: Iterable[str]) -> list[str]:
-    return [name for _, name in zip(range(_NAMED), names, strict=False)]
+    return f"{len(names)} photos {several}: {', '.join(names[:_NAMED])}{more}"

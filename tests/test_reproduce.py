@@ -92,12 +92,14 @@ def test_added_photos_take_no_part_and_the_new_bundle_can_be_kept(bundle, elsewh
     assert result.verdict == Verdict.IDENTICAL
     assert result.added == ("red/a_new_one.png", "red/z_new_one.png")
     assert result.reasons[-1] == (
-        "2 photos are added since: red/a_new_one.png, red/z_new_one.png; left out"
+        "2 photos were added since: red/a_new_one.png, red/z_new_one.png; left out"
     )
     kept = Bundle.open(tmp_path / "kept")
     assert result.output == kept.path
-    for table in ("splits", "predictions", "history"):
+    for table in ("splits", "predictions"):
         assert kept.read_table(table) == bundle.read_table(table)
+    losses = [[row["val_loss"] for row in b.read_table("history")] for b in (kept, bundle)]
+    assert losses[0] == losses[1]
     assert kept.metadata["dataset"]["source"] == str(elsewhere)
     # The new bundle can be repeated in its turn.
     again = reproduce(kept)
@@ -111,7 +113,7 @@ def test_the_one_changed_photo_is_named(bundle, elsewhere):
     result = reproduce(bundle, elsewhere)
     assert result.verdict == Verdict.DIFFERENT
     assert result.changed == (name,)
-    assert result.reasons == [f"One photo is changed since: {name}"]
+    assert result.reasons == [f"One photo was changed since: {name}"]
     assert result.largest_difference > TOLERANCE
     assert result.farthest in files_of(bundle, "val")
     assert result.compared == 7
@@ -192,7 +194,7 @@ def test_many_names_are_cut_in_sentences_only(bundle, retrained):
     edit_table(retrained.path, "splits.csv", edit)
     result = reproduce(bundle)
     assert len(result.changed) == 30
-    assert result.reasons[0].startswith("30 photos are changed since: ")
+    assert result.reasons[0].startswith("30 photos were changed since: ")
     assert result.reasons[0].endswith(" and 20 more")
 
 

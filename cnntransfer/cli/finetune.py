@@ -267,7 +267,7 @@ def _recipe(
 ) -> Recipe:
     recipe = recipes.read_recipe(Path(config).expanduser()) if config else Recipe()
     if preset is not None:
-        recipe = recipe.override(recipes.PRESETS[preset])
+        recipe = recipe.override(recipes.preset(preset))
     if augmentation is not None:
         recipe = recipe.override({"augmentation": augmentation})
     values = given_settings(settings)

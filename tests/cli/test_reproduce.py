@@ -60,7 +60,7 @@ def test_one_changed_photo_is_named(cli, bundle, photos):
     assert code == ExitCode.DIFFERENT == 10
     first, *others = out.splitlines()
     assert first.startswith("Different: 7 held-out photos; largest difference of a probability 0.")
-    assert others == [f"One photo is changed since: {held_out}"]
+    assert others == [f"One photo was changed since: {held_out}"]
     assert err.splitlines()[-1] == (
         f"Next: cnntransfer finetune photos --config {bundle.recipe_file}"
     )
