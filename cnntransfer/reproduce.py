@@ -198,7 +198,15 @@ def reproduce(
         if target is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cnntransfer-"))
             target = Path(folder) / "again"
-        again = run(recipe, target, overwrite=overwrite, observer=observer, listing=found.listing)
+        try:
+            again = run(
+                recipe, target, overwrite=overwrite, observer=observer, listing=found.listing
+            )
+        except KeyboardInterrupt:
+            if output is not None:
+                raise
+            # The message says how to go on, which nobody can when the folder is removed.
+            raise KeyboardInterrupt from None
         after = {found.names[file]: row for file, row in _read_predictions(again).items()}
         digests = {found.names[row["file"]]: row["digest"] for row in _read_splits(again)}
     there = [row for row in splits if row["file"] not in set(found.missing)]
