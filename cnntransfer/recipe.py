@@ -267,6 +267,19 @@ class Recipe:
         choices=PRECISIONS,
     )
     batch_size: int = setting(32, int, "Images per step of training.", minimum=1, maximum=65536)
+    label_smoothing: float = setting(
+        0.0,
+        float,
+        "Spread so much of every label evenly over the classes while training.",
+        minimum=0,
+        maximum=0.5,
+    )
+    class_weight: str = setting(
+        "none",
+        str,
+        "balanced: rare classes count as much as frequent ones.",
+        choices=("none", "balanced"),
+    )
     validation_split: float = setting(
         0.2, float, "Fraction held out for validation.", minimum=0.01, maximum=0.9
     )

@@ -89,7 +89,17 @@ _AUGMENTATION = "Augmentation of training images"
     },
     "Training the head",
 )
-@setting_options(Recipe(), "", {"batch_size": "batch-size", "seed": "seed"}, "Training the head")
+@setting_options(
+    Recipe(),
+    "",
+    {
+        "batch_size": "batch-size",
+        "label_smoothing": "label-smoothing",
+        "class_weight": "class-weight",
+        "seed": "seed",
+    },
+    "Training the head",
+)
 @setting_options(
     FINETUNE_STAGE,
     "stages.finetune",

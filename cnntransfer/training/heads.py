@@ -14,6 +14,7 @@ from ..recipe import OTHER_HEADS, Head, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint
 from .features import Features
 from .fit import fit
+from .objective import objective
 from .sources import FeatureSource
 
 Rows = list[Mapping[str, Any]]
@@ -112,10 +113,10 @@ def _fit(
     model = build_head(head_layers(head, classes, recipe.seed), data.training.values.shape[1])
     standardise(model.layers, data.training.plain)
     history: Rows = []
+    aim = objective(recipe, data.views.dataset)
     for stage in stages:
         kept = checkpoint.stage(stage)
         training, validation = data.sources(recipe)
-        history += kept.once(
-            model, partial(fit, model, stage, training, validation, observer, kept)
-        )
+        work = partial(fit, model, stage, training, validation, observer, kept, aim)
+        history += kept.once(model, work)
     return FittedHead(head, model, history)

@@ -40,6 +40,7 @@ from ..parallel import available_cores, meanwhile, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
+from .advice import advice
 from .checkpoint import CheckpointFolder
 from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
 from .features import Features
@@ -205,6 +206,8 @@ def _run(
             head = LiteRTEngine([bundle.head_file])
             probabilities = np.stack([head.run(vector).probabilities for vector in rows])
             metrics = _judge(dataset, positions, probabilities)
+        for line in advice(metrics["val"], trained.history):
+            observer.note(line)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
         write_tables(bundle, dataset, trained, positions, probabilities)

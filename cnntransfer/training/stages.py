@@ -17,7 +17,9 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..data.views import Request
 from ..errors import TrainingError, UsageError, counted
 from ..frameworks import arithmetic
 from ..models.backbones import Backbone
@@ -36,6 +38,7 @@ from .activations import Activations
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .fit import fit
 from .heads import HeadData, Rows, fit_head
+from .objective import objective
 from .precision import choose_stage_precision
 from .sources import StreamSource
 
@@ -222,34 +225,20 @@ def _fit_top(
     views = data.views
     on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
     waist = None if on_pixels else waist_below(trunk, top_layers)
+    model, count = classifier, None
+    fetch: Callable[[Request], NDArray[Any]] = views.image
+    shape: tuple[int, ...] = (*views.pixels.spec.image_size, 3)
+    dtype: Any = np.uint8
     if waist is not None:
         activations = Activations(waist, data.describe(stage.precision), digests, views)
         requests = views.requests(data.count, "train") + views.requests(1, "val")
         if activations.prepare(requests, observer):
-            sources = [
-                StreamSource(
-                    activations,
-                    activations.shape,
-                    activations.dtype,
-                    views.dataset,
-                    subset,
-                    recipe.batch_size,
-                    seed,
-                    data.count,
-                )
-                for subset, seed in _subsets(recipe)
-            ]
-            with arithmetic(stage.precision):
-                return fit(waist.upper(classifier), stage, sources[0], sources[1], observer, kept)
-    shape = (*views.pixels.spec.image_size, 3)
-    sources = [
-        StreamSource(views.image, shape, np.uint8, views.dataset, subset, recipe.batch_size, seed)
-        for subset, seed in _subsets(recipe)
-    ]
+            model, count, fetch = waist.upper(classifier), data.count, activations
+            shape, dtype = activations.shape, activations.dtype
+    training, validation = (
+        StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
+        for subset, seed in (("train", recipe.seed), ("val", None))
+    )
+    aim = objective(recipe, views.dataset)
     with arithmetic(stage.precision):
-        return fit(classifier, stage, sources[0], sources[1], observer, kept)
-
-
-def _subsets(recipe: Recipe) -> tuple[tuple[str, int | None], ...]:
-    """What a stage learns from and what it is stopped by, each with the seed of its order."""
-    return ("train", recipe.seed), ("val", None)
+        return fit(model, stage, training, validation, observer, kept, aim)
