@@ -75,6 +75,11 @@ class Setting:
         every = [(i, v) for i in range(len(dataset)) for v in range(max(views))]
         self.features = Extractor(self.spec, self.views, self.trunk).features(every)
 
+    def some(self, positions: Sequence[int], count: int) -> Features:
+        """The features of some photos in so many views."""
+        rows = np.isin(self.features.samples, positions) & (self.features.views < count)
+        return Features(*(getattr(self.features, name)[rows] for name in FIELDS))
+
     def measure(self, seed: int) -> Scores:
         """The head stage and logistic regression on one split."""
         recipe = self.recipe.override({"seed": seed, "split_seed": seed})
@@ -87,13 +92,13 @@ class Setting:
         scores: Scores = {}
         for count in self.view_counts:
             # As in a run: so many views of training photos, the others as they are.
-            rows = self.features.views < np.where(
-                np.isin(self.features.samples, training), count, 1
+            learned, held_out = (
+                self.some(positions, most)
+                for positions, most in ((training, count), (validation, 1))
             )
-            features = Features(*(getattr(self.features, name)[rows] for name in FIELDS))
-            data = TrainingData(views, count, features, self.spec.description)
+            data = TrainingData(views, learned, held_out, count, self.spec.description)
             started = time.perf_counter()
-            trained = train(recipe, self.backbone, self.trunk.result(), data)
+            trained = train(recipe, self.backbone, self.trunk.result, data)
             seconds = time.perf_counter() - started
             predicted = np.asarray(trained.head(x_val)).argmax(axis=1)
             name = "head" if len(self.view_counts) == 1 else f"{count} views"

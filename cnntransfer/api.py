@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, overload
 from .bundle import Bundle
 from .progress import SILENT, Observer
 from .recipe import Recipe
+from .recipe import preset as preset_settings
 
 if TYPE_CHECKING:
     from .engines.litert import LiteRTEngine
     from .evaluate import BundleEvaluation
     from .export import Export
     from .predict import Prediction
+    from .reproduce import Reproduction
 
 PathLike = str | os.PathLike[str]
 
@@ -100,12 +102,32 @@ class Run:
         target = Path(output).expanduser()
         return export(self.bundle, format, target, overwrite=overwrite)
 
+    def reproduce(
+        self,
+        data: PathLike | None = None,
+        output: PathLike | None = None,
+        *,
+        overwrite: bool = False,
+        observer: Observer = SILENT,
+    ) -> Reproduction:
+        """Train again as it was trained; see :func:`cnntransfer.reproduce.reproduce`."""
+        from .reproduce import reproduce
+
+        return reproduce(
+            self.bundle,
+            None if data is None else Path(data).expanduser(),
+            None if output is None else Path(output).expanduser(),
+            overwrite=overwrite,
+            observer=observer,
+        )
+
 
 def finetune(
     data: PathLike | None = None,
     output: PathLike | None = None,
     *,
     recipe: Recipe | None = None,
+    preset: str | None = None,
     overwrite: bool = False,
     observer: Observer = SILENT,
     **settings: Any,
@@ -116,6 +138,7 @@ def finetune(
         data: Folder with one sub-folder per class, or a manifest.
         output: The bundle's folder; default: ``runs/DATA-BACKBONE``.
         recipe: Where to start from; default: the defaults.
+        preset: How much to spend: ``fast``, ``balanced`` or ``best``.
         overwrite: Whether an existing folder may be replaced.
         observer: Hears of progress.
         **settings: Settings of the recipe by name, such as ``backbone="resnet50"`` or
@@ -134,7 +157,8 @@ def finetune(
 
     if data is not None:
         settings["data"] = os.fspath(data)
-    _, resolved = resolve((recipe or Recipe()).override(settings))
+    start = (recipe or Recipe()).override({} if preset is None else preset_settings(preset))
+    _, resolved = resolve(start.override(settings))
     target = Path(output).expanduser() if output else default_output(resolved)
     return Run(run_recipe(resolved, target, overwrite=overwrite, observer=observer))
 

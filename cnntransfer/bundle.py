@@ -84,6 +84,8 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "metrics.*.balanced_accuracy": _NUMBER,
     "seconds": _OBJECT,
     "seconds.*": _NUMBER,
+    "versions": _OBJECT,
+    "versions.*": _TEXT,
 }
 _MISSING = object()
 

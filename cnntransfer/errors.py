@@ -37,6 +37,8 @@ class ExitCode(IntEnum):
     DEPENDENCY = 8
     #: The command finished, but some inputs were rejected and are listed.
     PARTIAL = 9
+    #: 'cnntransfer reproduce' finished, and what came out differs from the bundle.
+    DIFFERENT = 10
     #: Ctrl-C, as shells report it (128 + SIGINT).
     INTERRUPTED = 130
 

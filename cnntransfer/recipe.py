@@ -132,7 +132,7 @@ class Augmentation:
         return self == neutral
 
 
-AUGMENTATION_PRESETS = {
+AUGMENTATION_PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
         rotation_range=10.0,
@@ -160,7 +160,7 @@ class Head:
     """The new layers on top of the backbone: standardisation, hidden dense layers, softmax."""
 
     units: tuple[int, ...] = setting(
-        (), _units, "Widths of hidden dense layers (256,128), or none.", metavar="N[,N...]"
+        (256,), _units, "Widths of hidden dense layers (256,128), or none.", metavar="N[,N...]"
     )
     activation: str = setting(
         "relu", str, "Activation of the hidden layers.", choices=("relu", "gelu", "silu", "tanh")
@@ -169,9 +169,9 @@ class Head:
         False, bool, "Batch normalisation after each hidden dense layer."
     )
     dropout: float = setting(
-        0.3, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
+        0.5, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
     )
-    l2: float = setting(0.01, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
+    l2: float = setting(0.003, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,12 @@ class Stage:
     unfreeze: str = setting(
         "none",
         str,
-        "How much of the backbone trains too: none, all, a block (block5) or "
-        "a number of top layers (20).",
-        metavar="BLOCK|N|all|none",
+        "How much of the backbone trains too: none, all, a block (block5), "
+        "a number of top layers (20) or a share of them (20%).",
+        metavar="BLOCK|N|N%|all|none",
     )
     learning_rate: float = setting(
-        3e-4, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
+        1e-3, float, "Learning rate of the Adam optimiser.", minimum=1e-8, maximum=10
     )
     schedule: str = setting(
         "constant",
@@ -199,7 +199,7 @@ class Stage:
         200, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )
     patience: int = setting(
-        20,
+        10,
         int,
         "Stop after this many epochs without a lower validation loss.",
         minimum=1,
@@ -220,6 +220,9 @@ HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
+#: What ``choose_head`` tries beside the recipe's own head: wider, and none hidden
+#: (docs/accuracy.md).
+OTHER_HEADS = (Head(units=(512,)), Head(units=(), dropout=0.3, l2=0.01))
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,19 @@ class Recipe:
         choices=PRECISIONS,
     )
     batch_size: int = setting(32, int, "Images per step of training.", minimum=1, maximum=65536)
+    label_smoothing: float = setting(
+        0.0,
+        float,
+        "Spread so much of every label evenly over the classes while training.",
+        minimum=0,
+        maximum=0.5,
+    )
+    class_weight: str = setting(
+        "none",
+        str,
+        "balanced: rare classes count as much as frequent ones.",
+        choices=("none", "balanced"),
+    )
     validation_split: float = setting(
         0.2, float, "Fraction held out for validation.", minimum=0.01, maximum=0.9
     )
@@ -278,6 +294,12 @@ class Recipe:
     )
     augmentation: Augmentation = field(default=AUGMENTATION_PRESETS["light"])
     head: Head = field(default=Head())
+    choose_head: bool = setting(
+        True,
+        bool,
+        "Try several heads and keep the one with the lowest validation loss; off where a head is "
+        "given.",
+    )
     stages: tuple[Stage, ...] = field(default=(HEAD_STAGE,))
 
     def __post_init__(self) -> None:
@@ -348,6 +370,32 @@ class Recipe:
         return dataclasses.replace(changed, stages=tuple(stages.values()))
 
 
+#: How much is spent on a run: what each of them changes in a recipe.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"choose_head": False, "stages": (HEAD_STAGE,)},
+    "balanced": {"choose_head": True, "stages": (HEAD_STAGE,)},
+    "best": {
+        "choose_head": True,
+        # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
+        # arXiv:1801.06146).
+        "stages": (
+            HEAD_STAGE,
+            dataclasses.replace(FINETUNE_STAGE, name="top", unfreeze="15%"),
+            dataclasses.replace(FINETUNE_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
+        ),
+    },
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """What a preset changes in a recipe, for :meth:`Recipe.override`.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    return PRESETS[Rule(str, choices=tuple(PRESETS)).parse("--preset", name)]
+
+
 def augmentation(raw: object, where: str = "augmentation") -> Augmentation:
     """An augmentation from a preset's name, or from a mapping with an optional ``preset`` key."""
     if isinstance(raw, str):
@@ -401,6 +449,8 @@ def _reason(error: Exception) -> str:
 
 def _merge(base: Settings, raw: Mapping[str, Any], where: str) -> Settings:
     """A copy of a settings dataclass with the raw values checked and put in."""
+    if isinstance(base, Recipe) and "head" in raw:
+        raw = {"choose_head": False, **raw}  # Who asks for a head gets it.
     fields = [f.name for f in dataclasses.fields(base)]  # type: ignore[arg-type]
     reject_unknown(where, raw, fields)
     checks = rules(type(base))

@@ -34,6 +34,7 @@ LIGHT_MODULES = [
     "evaluate",
     "pretrained",
     "export",
+    "reproduce",
     "api",
     "cli",
     "__main__",
@@ -74,7 +75,7 @@ LAYERS = (
     ("bundle",),
     ("metrics", "predict", "evaluate"),
     ("training",),
-    ("pretrained", "export", "benchmark"),
+    ("pretrained", "export", "benchmark", "reproduce"),
     ("api",),
     ("cli", "__main__"),
 )

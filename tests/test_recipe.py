@@ -14,12 +14,14 @@ from cnntransfer.recipe import (
     FILL_MODES,
     FINETUNE_STAGE,
     HEAD_STAGE,
+    PRESETS,
     RESIZES,
     Augmentation,
     Head,
     Recipe,
     Stage,
     augmentation,
+    preset,
     read_recipe,
 )
 from cnntransfer.settings import rules
@@ -156,6 +158,25 @@ def test_a_partial_augmentation_changes_the_default_and_a_preset_replaces_it(tmp
         tmp_path, "augmentation: {preset: strong, cval: 9}"
     ).augmentation == dataclasses.replace(AUGMENTATION_PRESETS["strong"], cval=9.0)
     assert Recipe().override({"augmentation": "none"}).augmentation.is_identity
+
+
+def test_who_asks_for_a_head_gets_it(tmp_path):
+    assert Recipe().choose_head
+    assert not Recipe().override({"head.l2": 0.1}).choose_head
+    assert not load(tmp_path, "head: {units: 64}").choose_head
+    assert load(tmp_path, "{head: {units: 64}, choose_head: true}").choose_head
+    assert Recipe().override({"head.l2": 0.1, "choose_head": True}).choose_head
+
+
+def test_presets():
+    fast, balanced, best = (Recipe().override(preset(name)) for name in PRESETS)
+    assert balanced == Recipe()
+    assert not fast.choose_head
+    assert [stage.unfreeze for stage in best.stages] == ["none", "15%", "40%"]
+    rates = [stage.learning_rate for stage in best.stages]
+    assert rates == sorted(rates, reverse=True)
+    with pytest.raises(UsageError, match=r"--preset: expected one of: fast, balanced, best\."):
+        preset("bets")
 
 
 def test_a_stage_is_overridden_by_name_and_finetune_is_added():

@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "Say what is on images.",
     "evaluate": "Measure a classifier on labelled images.",
     "export": "Write a classifier for TensorFlow, Keras or LiteRT.",
+    "reproduce": "Repeat a run and compare the predictions.",
     "backbones": "List the pretrained networks.",
     "weights": "List and verify the pretrained weights on this machine.",
     "benchmark": "Measure what to expect on this machine.",
@@ -46,8 +47,8 @@ Start here:
 \b
 Exit codes:
   0 fine             3 data         6 output        9 some inputs rejected
-  1 a bug            4 weights      7 training    130 interrupted
-  2 wrong usage      5 bundle       8 a package is missing
+  1 a bug            4 weights      7 training     10 not reproduced
+  2 wrong usage      5 bundle       8 no package  130 interrupted
 """
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _EXAMPLES = example(
     "cnntransfer finetune photos/",
     "cnntransfer finetune photos/ --backbone resnet50 --augmentation strong",
+    "cnntransfer finetune photos/ --preset best",
     "cnntransfer finetune photos/ --unfreeze block5 --backbone vgg16 -o runs/vgg",
     "cnntransfer finetune --config runs/photos-mobilenet/recipe.yaml",
     "cnntransfer finetune --resume runs/vgg",
@@ -44,6 +45,14 @@ _AUGMENTATION = "Augmentation of training images"
 
 @click.command(cls=SectionedCommand, epilog=_EXAMPLES)
 @click.argument("data", required=False, metavar="[DATA]", type=NON_EMPTY)
+@click.option(
+    "--preset",
+    cls=SectionedOption,
+    section="How much to spend",
+    type=click.Choice(list(recipes.PRESETS)),
+    help="fast: one head on frozen features. balanced: the best of several heads. best: then the "
+    "top of the backbone too, block by block. [default: balanced]",
+)
 @setting_options(
     Recipe(),
     "",
@@ -80,7 +89,17 @@ _AUGMENTATION = "Augmentation of training images"
     },
     "Training the head",
 )
-@setting_options(Recipe(), "", {"batch_size": "batch-size", "seed": "seed"}, "Training the head")
+@setting_options(
+    Recipe(),
+    "",
+    {
+        "batch_size": "batch-size",
+        "label_smoothing": "label-smoothing",
+        "class_weight": "class-weight",
+        "seed": "seed",
+    },
+    "Training the head",
+)
 @setting_options(
     FINETUNE_STAGE,
     "stages.finetune",
@@ -173,6 +192,7 @@ def command(
     as_json: bool,
     console: Console,
     augmentation: str | None,
+    preset: str | None,
     **settings: Any,
 ) -> int:
     """Train a classifier on a folder of images.
@@ -195,7 +215,7 @@ def command(
 
         bundle = go_on(Path(resume).expanduser(), observer=console)
     else:
-        recipe = _recipe(data, config, augmentation, settings)
+        recipe = _recipe(data, config, preset, augmentation, settings)
         # Heavy imports come after the cheap checks.
         from ..training.run import default_output, resolve, run
 
@@ -249,9 +269,15 @@ def _held_out_image(bundle: Bundle, data: Path) -> Path:
 
 
 def _recipe(
-    data: str | None, config: str | None, augmentation: str | None, settings: dict[str, Any]
+    data: str | None,
+    config: str | None,
+    preset: str | None,
+    augmentation: str | None,
+    settings: dict[str, Any],
 ) -> Recipe:
     recipe = recipes.read_recipe(Path(config).expanduser()) if config else Recipe()
+    if preset is not None:
+        recipe = recipe.override(recipes.preset(preset))
     if augmentation is not None:
         recipe = recipe.override({"augmentation": augmentation})
     values = given_settings(settings)

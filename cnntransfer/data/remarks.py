@@ -9,6 +9,9 @@ from ..errors import counted
 from .dataset import Dataset
 from .index import Listing
 
+#: So many times as many photos of one class as of another matter.
+_UNBALANCED = 5
+
 
 def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str]:
     """One line each: how many images, what was left out, what is suspicious."""
@@ -36,6 +39,12 @@ def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str
             f"(batch_size {batch_size})"
         )
     training = dataset.counts().get("train", Counter())
+    if training and max(training.values()) >= _UNBALANCED * min(training.values()):
+        (most, many), *_, (least, few_of_it) = training.most_common()
+        yield (
+            f"Unbalanced: {many} training photos of {most}, {few_of_it} of {least}. If the rare "
+            "matter as much, try --class-weight balanced"
+        )
     for subset in ("val", "test"):
         held_out = dataset.counts().get(subset, Counter())
         if few := [name for name in held_out if held_out[name] >= training[name]]:

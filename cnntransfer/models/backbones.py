@@ -105,8 +105,9 @@ class Backbone:
         """Say how many of the trunk's top layers ``unfreeze`` means.
 
         Args:
-            unfreeze: 'none', 'all', a whole number of layers such as '20', or the name of a
-                block such as 'block5' (which means it and everything above it).
+            unfreeze: 'none', 'all', a whole number of layers such as '20', the name of a
+                block such as 'block5' (which means it and everything above it), or a share such
+                as '20%' (as few blocks as make up so much of the layers).
 
         Returns:
             A number from 0 (train nothing) to ``layers`` (train everything).
@@ -122,15 +123,26 @@ class Backbone:
                     f"from 0 to {self.layers}, without a sign. Received: {unfreeze!r}."
                 )
             return int(text)
+        if share := re.fullmatch(r"([0-9]{1,3})\s*%", text):
+            return self._share(int(share[1]), unfreeze)
         counts = {"none": 0, "all": self.layers} | dict(self.blocks)
         if _fold(text) not in counts:
             blocks = ", ".join(block for block, _ in self.blocks)
             raise UsageError(
                 f"Unknown block of {self.name}. Expected 'none', 'all', a number of layers from "
-                f"0 to {self.layers}, or one of its blocks: {blocks}. "
+                f"0 to {self.layers}, a share such as 20%, or one of its blocks: {blocks}. "
                 f"Received: {unfreeze!r}.{nearest(_fold(text), counts)}"
             )
         return counts[_fold(text)]
+
+    def _share(self, percent: int, unfreeze: str) -> int:
+        """The layers of as few top blocks as make up a share of all layers."""
+        if not 1 <= percent <= 100:
+            raise UsageError(
+                f"Wrong share of {self.name} to unfreeze. Expected 1% to 100%. "
+                f"Received: {unfreeze!r}."
+            )
+        return next(layers for _, layers in self.blocks if 100 * layers >= percent * self.layers)
 
 
 def get_backbone(name: str) -> Backbone:

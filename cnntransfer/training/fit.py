@@ -12,9 +12,12 @@ from ..frameworks import keras, tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import Stage
 from .checkpoint import NOTHING_KEPT, FitState, StageCheckpoint
+from .objective import Objective
 from .sources import Source, Step
 
-#: The columns of a history row. Losses are the mean cross-entropy in nats; that of training
+_CROSS_ENTROPY = Objective()
+
+#: The columns of a history row. Losses are the mean of the objective in nats; that of training
 #: includes the L2 penalty.
 HISTORY_COLUMNS = (
     "stage",
@@ -35,6 +38,7 @@ def fit(
     validation: Source,
     observer: Observer = SILENT,
     checkpoint: StageCheckpoint = NOTHING_KEPT,
+    objective: Objective = _CROSS_ENTROPY,
 ) -> list[Mapping[str, Any]]:
     """Fit a model with Adam until the validation loss stops falling.
 
@@ -48,6 +52,7 @@ def fit(
         validation: What to stop by.
         observer: Hears of every epoch.
         checkpoint: Where fitting goes on, and where it could.
+        objective: What is lowered.
 
     Returns:
         One mapping of :data:`HISTORY_COLUMNS` per epoch.
@@ -58,8 +63,8 @@ def fit(
     """
     optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
     optimizer.build(model.trainable_variables)
-    train_epoch = training.compile(_training_step(model, optimizer))
-    validate = validation.compile(_validation_step(model))
+    train_epoch = training.compile(_training_step(model, optimizer, objective))
+    validate = validation.compile(_validation_step(model, objective))
 
     state = checkpoint.restore(model, optimizer)
     if state is None:
@@ -108,14 +113,14 @@ def _learning_rate(stage: Stage, steps: int) -> Any:
     )
 
 
-def _training_step(model: Any, optimizer: Any) -> Step:
+def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
     tf = tensorflow()
     variables = [variable.value for variable in model.trainable_variables]
 
     def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             probabilities = model(inputs, training=True)
-            loss = tf.reduce_mean(_losses(probabilities, labels))
+            loss = tf.reduce_mean(objective.of_training(labels, probabilities))
             if model.losses:
                 loss += tf.add_n(model.losses)
         optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
@@ -125,18 +130,15 @@ def _training_step(model: Any, optimizer: Any) -> Step:
     return step
 
 
-def _validation_step(model: Any) -> Step:
+def _validation_step(model: Any, objective: Objective) -> Step:
     tf = tensorflow()
 
     def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
         probabilities = model(inputs, training=False)
-        return tf.reduce_sum(_losses(probabilities, labels)), _right(probabilities, labels)
+        losses = objective.of_validation(labels, probabilities)
+        return tf.reduce_sum(losses), _right(probabilities, labels)
 
     return step
-
-
-def _losses(probabilities: Any, labels: Any) -> Any:
-    return keras().losses.sparse_categorical_crossentropy(labels, probabilities)
 
 
 def _right(probabilities: Any, labels: Any) -> Any:

@@ -21,7 +21,7 @@ from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import Dataset, read_dataset
 from ..data.images import InputSpec, Resize
-from ..data.index import list_images
+from ..data.index import Listing, list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
@@ -40,6 +40,7 @@ from ..parallel import available_cores, meanwhile, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
+from .advice import advice
 from .checkpoint import CheckpointFolder
 from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
 from .features import Features
@@ -75,6 +76,7 @@ def run(
     overwrite: bool = False,
     show_input: Path | None = None,
     observer: Observer = SILENT,
+    listing: Listing | None = None,
 ) -> Bundle:
     """Train a classifier and write its bundle.
 
@@ -84,13 +86,14 @@ def run(
         overwrite: Whether an existing folder may be replaced.
         show_input: Folder to write what the network sees to, as pictures.
         observer: Hears of progress.
+        listing: The images, where not all that lie there are meant; their subsets are kept.
 
     Raises:
         CnnTransferError: one of its kinds; nothing is left at ``output`` then, and what was
             trained in a checkpoint beside it.
     """
     checkpoint = CheckpointFolder(output, overwrite=overwrite, observer=observer)
-    return _guarded(recipe, checkpoint, show_input, observer)
+    return _guarded(recipe, checkpoint, show_input, observer, listing)
 
 
 def resume(output: Path, *, observer: Observer = SILENT) -> Bundle:
@@ -110,21 +113,29 @@ def resume(output: Path, *, observer: Observer = SILENT) -> Bundle:
 
 
 def _guarded(
-    recipe: Recipe, checkpoint: CheckpointFolder, show_input: Path | None, observer: Observer
+    recipe: Recipe,
+    checkpoint: CheckpointFolder,
+    show_input: Path | None,
+    observer: Observer,
+    listing: Listing | None = None,
 ) -> Bundle:
     """Run; the generators and the checkpoint are as they should be afterwards."""
     # Keras seeds and draws from the generators that belong to the caller.
     states = random.getstate(), np.random.get_state()
     try:
         with checkpoint:
-            return _run(recipe, checkpoint, show_input, observer)
+            return _run(recipe, checkpoint, show_input, observer, listing)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
 
 
 def _run(
-    recipe: Recipe, checkpoint: CheckpointFolder, show_input: Path | None, observer: Observer
+    recipe: Recipe,
+    checkpoint: CheckpointFolder,
+    show_input: Path | None,
+    observer: Observer,
+    listing: Listing | None = None,
 ) -> Bundle:
     output, overwrite = checkpoint.output, checkpoint.overwrite
     backbone, recipe = resolve(recipe)
@@ -136,7 +147,7 @@ def _run(
     clock = Clock()
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     spec = TrunkSpec(backbone, _input_spec(recipe), recipe.pooling, weights)
-    listing = list_images(Path(str(recipe.data)))
+    listing = listing or list_images(Path(str(recipe.data)))
     # Importing TensorFlow takes seconds; images are read and run through LiteRT meanwhile.
     built = start(lambda: build_trunk(backbone, spec.input.image_size, recipe.pooling, weights))
     built.add_done_callback(lambda trunk: prepare_metrics())
@@ -195,6 +206,8 @@ def _run(
             head = LiteRTEngine([bundle.head_file])
             probabilities = np.stack([head.run(vector).probabilities for vector in rows])
             metrics = _judge(dataset, positions, probabilities)
+        for line in advice(metrics["val"], trained.history):
+            observer.note(line)
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
         write_tables(bundle, dataset, trained, positions, probabilities)
@@ -224,10 +237,10 @@ def _train(
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
     description = extractor.spec.description
-    data = TrainingData(views, int(recipe.views), training, held_out, description)
+    data = TrainingData(views, training, held_out, int(recipe.views), description)
     checkpoint.begin(recipe, choice)
     trained = train(recipe, backbone, trunk, data, observer, checkpoint)
-    recipe = dataclasses.replace(recipe, stages=trained.stages)
+    recipe = trained.recipe
     if choice.features is None or trained.trunk_changed:
         return recipe, trained
     labels = views.dataset.labels()[list(choice.sample)]

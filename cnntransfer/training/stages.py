@@ -17,19 +17,18 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..data.views import Views
+from ..data.views import Request
 from ..errors import TrainingError, UsageError, counted
 from ..frameworks import arithmetic
 from ..models.backbones import Backbone
 from ..models.classifier import (
     Trunk,
     build_classifier,
-    build_head,
     copy_weights,
     head_layers,
     set_trainable,
-    standardise,
     waist_below,
     weights_digest,
 )
@@ -37,29 +36,24 @@ from ..progress import SILENT, Observer
 from ..recipe import Recipe, Stage
 from .activations import Activations
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
-from .features import Features
 from .fit import fit
+from .heads import HeadData, Rows, fit_head
+from .objective import objective
 from .precision import choose_stage_precision
-from .sources import FeatureSource, StreamSource
+from .sources import StreamSource
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingData(HeadData):
     """Everything a stage may learn from.
 
     Attributes:
-        views: The images, their labels and subsets.
         count: Number of views of every training image.
-        training: The frozen trunk's output for the training views.
-        held_out: The same for the images that nothing is learned from.
         describe: What decides the trunk's numbers beside the image, for an arithmetic; see
             :class:`ViewStore`.
     """
 
-    views: Views
     count: int
-    training: Features
-    held_out: Features
     describe: Callable[[str], Mapping[str, Any]]
 
 
@@ -72,14 +66,14 @@ class Trained:
         classifier: Keras model, image -> probabilities, with the same head.
         trunk_changed: Whether weights of the backbone are not what they were.
         history: One row per epoch and stage, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
-        stages: The recipe's, with everything that was ``auto`` settled.
+        recipe: With everything settled that was ``auto`` or a choice.
     """
 
     head: Any
     classifier: Any
     trunk_changed: bool
     history: tuple[Mapping[str, Any], ...]
-    stages: tuple[Stage, ...]
+    recipe: Recipe
 
 
 def check_stages(recipe: Recipe, backbone: Backbone) -> None:
@@ -122,34 +116,22 @@ def train(
         TrainingError: the loss is no number, or a frozen weight moved.
         OutputError: a stage cannot go on the way it began.
     """
-    dataset = data.views.dataset
-    classes = len(dataset.class_names)
     is_frozen = [not backbone.cut(stage.unfreeze) for stage in recipe.stages]
-    head = build_head(head_layers(recipe.head, classes, recipe.seed), data.training.values.shape[1])
-    standardise(head.layers, data.training.plain)
-    history: list[Mapping[str, Any]] = []
-    for stage in compress(recipe.stages, is_frozen):
-        training, validation = (
-            FeatureSource(features, dataset, subset, recipe.batch_size, seed)
-            for features, (subset, seed) in zip(
-                (data.training, data.held_out), _subsets(recipe), strict=True
-            )
-        )
-        kept = checkpoint.stage(stage)
-        work = partial(fit, head, stage, training, validation, observer, kept)
-        history += kept.once(head, work)
-
+    fitted = fit_head(recipe, list(compress(recipe.stages, is_frozen)), data, observer, checkpoint)
     # The classifier has a head of its own, so that every layer has one place in one graph.
-    top = head_layers(recipe.head, classes, recipe.seed)
+    top = head_layers(fitted.head, len(data.views.dataset.class_names), recipe.seed)
     classifier = build_classifier(trunk(), top)
-    copy_weights(head.layers, top)
-    if all(is_frozen):
-        return Trained(head, classifier, False, tuple(history), recipe.stages)
-    stages, rows, trunk_changed = _fit_unfrozen(
-        recipe, backbone, trunk(), classifier, data, observer, checkpoint
-    )
-    copy_weights(top, head.layers)
-    return Trained(head, classifier, trunk_changed, (*history, *rows), stages)
+    copy_weights(fitted.model.layers, top)
+    recipe = dataclasses.replace(recipe, head=fitted.head, choose_head=False)
+    changed = False
+    history = fitted.history
+    if not all(is_frozen):
+        recipe, rows, changed = _fit_unfrozen(
+            recipe, backbone, trunk(), classifier, data, observer, checkpoint
+        )
+        history = history + rows
+        copy_weights(top, fitted.model.layers)
+    return Trained(fitted.model, classifier, changed, tuple(history), recipe)
 
 
 def _fit_unfrozen(
@@ -160,13 +142,13 @@ def _fit_unfrozen(
     data: TrainingData,
     observer: Observer,
     checkpoint: Checkpoint,
-) -> tuple[tuple[Stage, ...], list[Mapping[str, Any]], bool]:
+) -> tuple[Recipe, Rows, bool]:
     """Run the stages that unfreeze layers.
 
     Returns:
-        The recipe's stages with everything settled, the history, whether the trunk changed.
+        The recipe with its stages settled, the history, whether the trunk changed.
     """
-    history: list[Mapping[str, Any]] = []
+    history: Rows = []
     stages: list[Stage] = []
     digests = before = layer_digests(trunk)
     for stage in recipe.stages:
@@ -200,7 +182,7 @@ def _fit_unfrozen(
             history += kept.once(classifier, work)
             digests = check_frozen(trunk, digests)
         stages.append(stage)
-    return tuple(stages), history, digests != before
+    return dataclasses.replace(recipe, stages=tuple(stages)), history, digests != before
 
 
 def layer_digests(trunk: Trunk) -> tuple[str, ...]:
@@ -238,39 +220,25 @@ def _fit_top(
     data: TrainingData,
     observer: Observer,
     kept: StageCheckpoint,
-) -> list[Mapping[str, Any]]:
+) -> Rows:
     """Fit the head and the top layers: on kept activations if there can be any, else on pixels."""
     views = data.views
     on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
     waist = None if on_pixels else waist_below(trunk, top_layers)
+    model, count = classifier, None
+    fetch: Callable[[Request], NDArray[Any]] = views.image
+    shape: tuple[int, ...] = (*views.pixels.spec.image_size, 3)
+    dtype: Any = np.uint8
     if waist is not None:
         activations = Activations(waist, data.describe(stage.precision), digests, views)
         requests = views.requests(data.count, "train") + views.requests(1, "val")
         if activations.prepare(requests, observer):
-            sources = [
-                StreamSource(
-                    activations,
-                    activations.shape,
-                    activations.dtype,
-                    views.dataset,
-                    subset,
-                    recipe.batch_size,
-                    seed,
-                    data.count,
-                )
-                for subset, seed in _subsets(recipe)
-            ]
-            with arithmetic(stage.precision):
-                return fit(waist.upper(classifier), stage, sources[0], sources[1], observer, kept)
-    shape = (*views.pixels.spec.image_size, 3)
-    sources = [
-        StreamSource(views.image, shape, np.uint8, views.dataset, subset, recipe.batch_size, seed)
-        for subset, seed in _subsets(recipe)
-    ]
+            model, count, fetch = waist.upper(classifier), data.count, activations
+            shape, dtype = activations.shape, activations.dtype
+    training, validation = (
+        StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
+        for subset, seed in (("train", recipe.seed), ("val", None))
+    )
+    aim = objective(recipe, views.dataset)
     with arithmetic(stage.precision):
-        return fit(classifier, stage, sources[0], sources[1], observer, kept)
-
-
-def _subsets(recipe: Recipe) -> tuple[tuple[str, int | None], ...]:
-    """What a stage learns from and what it is stopped by, each with the seed of its order."""
-    return ("train", recipe.seed), ("val", None)
+        return fit(model, stage, training, validation, observer, kept, aim)

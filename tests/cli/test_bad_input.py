@@ -378,9 +378,9 @@ class TestOptions:
     def test_unknown_command(self, refused):
         refused(
             ExitCode.USAGE,
-            "Expected one of the commands finetune, predict, evaluate, export, backbones, "
-            "weights, benchmark, cache, completion. Received: 'exprt'. Did you mean 'export'? "
-            "Try: cnntransfer --help",
+            "Expected one of the commands finetune, predict, evaluate, export, reproduce, "
+            "backbones, weights, benchmark, cache, completion. Received: 'exprt'. "
+            "Did you mean 'export'? Try: cnntransfer --help",
             "exprt",
         )
 

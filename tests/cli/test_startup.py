@@ -28,7 +28,7 @@ def imported(*arguments: object) -> str:
     return finished.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["", "finetune", "predict", "evaluate", "export"])
+@pytest.mark.parametrize("command", ["", "finetune", "predict", "evaluate", "export", "reproduce"])
 def test_help_imports_nothing_heavy(command):
     assert imported(*filter(None, [command]), "--help") == "code 0 imported"
 

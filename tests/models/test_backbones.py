@@ -119,6 +119,11 @@ def test_get_backbone_rejects_unknown_names(name, suggestion):
         ("resnet50", "conv5", 32),
         ("inception_resnet_v2", "mixed_7a", 185),
         ("convnext_tiny", "stage3", 23),
+        ("resnet50", "15%", 32),
+        ("resnet50", "40 %", 94),
+        ("vgg16", "15%", 4),
+        ("vgg16", "23%", 8),
+        ("vgg16", "100%", 18),
     ],
 )
 def test_cut(name, unfreeze, layers):
@@ -141,6 +146,15 @@ def test_cut_rejects_wrong_numbers(unfreeze):
     )
 
 
+@pytest.mark.parametrize("unfreeze", ["0%", "101%", "999 %"])
+def test_cut_rejects_wrong_shares(unfreeze):
+    with pytest.raises(UsageError) as caught:
+        BACKBONES["vgg16"].cut(unfreeze)
+    assert str(caught.value) == (
+        f"Wrong share of vgg16 to unfreeze. Expected 1% to 100%. Received: {unfreeze!r}."
+    )
+
+
 @pytest.mark.parametrize(
     ("unfreeze", "suggestion"),
     [
@@ -155,8 +169,8 @@ def test_cut_rejects_unknown_blocks(unfreeze, suggestion):
     with pytest.raises(UsageError) as caught:
         BACKBONES["vgg16"].cut(unfreeze)
     assert str(caught.value) == (
-        "Unknown block of vgg16. Expected 'none', 'all', a number of layers from 0 to 18, or one "
-        "of its blocks: block5, block4, block3, block2, block1. "
+        "Unknown block of vgg16. Expected 'none', 'all', a number of layers from 0 to 18, a share "
+        "such as 20%, or one of its blocks: block5, block4, block3, block2, block1. "
         f"Received: {unfreeze!r}.{suggestion}"
     )
 
