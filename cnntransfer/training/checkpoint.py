@@ -42,7 +42,7 @@ from ..errors import (
     nearest,
 )
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Recipe, Stage, read_recipe
+from ..recipe import AUTO, Head, Recipe, Stage, read_recipe
 from ..storage import atomic_file, atomic_folder
 from .precision import Choice
 
@@ -127,7 +127,10 @@ NOTHING_KEPT = StageCheckpoint()
 class Checkpoint:
     """What is kept of a run while it trains. This one keeps nothing."""
 
-    def settle(self, stage: Stage) -> None:
+    def settle_head(self, head: Head) -> None:
+        """Take the head that was chosen, so that none is chosen once more."""
+
+    def settle_stage(self, stage: Stage) -> None:
         """Take a stage's settings as they are now, so that they are not settled once more."""
 
     def stage(self, stage: Stage) -> StageCheckpoint:
@@ -273,14 +276,14 @@ class CheckpointFolder(Checkpoint):
             self._is_written = False
             self._reached = ""
 
-    def settle(self, stage: Stage) -> None:
+    def settle_head(self, head: Head) -> None:
         """See :class:`Checkpoint`."""
-        if stage in self.recipe.stages:
-            return
+        self._settle(dataclasses.replace(self.recipe, head=head, choose_head=False))
+
+    def settle_stage(self, stage: Stage) -> None:
+        """See :class:`Checkpoint`."""
         stages = tuple(stage if s.name == stage.name else s for s in self.recipe.stages)
-        self.recipe = dataclasses.replace(self.recipe, stages=stages)
-        if self._is_written:
-            self._keep(lambda: self._write_run(self._folder), self._reached)
+        self._settle(dataclasses.replace(self.recipe, stages=stages))
 
     def stage(self, stage: Stage) -> StageCheckpoint:
         """See :class:`Checkpoint`."""
@@ -308,6 +311,12 @@ class CheckpointFolder(Checkpoint):
             _write(file, meta, arrays)
 
         self._keep(write, reached)
+
+    def _settle(self, recipe: Recipe) -> None:
+        is_news = recipe != self.recipe
+        self.recipe = recipe
+        if is_news and self._is_written:
+            self._keep(lambda: self._write_run(self._folder), self._reached)
 
     def _keep(self, write: Callable[[], None], reached: str) -> None:
         try:

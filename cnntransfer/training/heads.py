@@ -84,7 +84,8 @@ def fit_head(
         stages: Those with a frozen trunk; where there are none, the head stays as it begins.
         data: What to learn from.
         observer: Hears of every epoch.
-        checkpoint: What was done before an interruption. A choice takes seconds and is made anew.
+        checkpoint: What was done before an interruption. Of a choice it has the result; one that
+            was interrupted is made anew.
 
     Raises:
         TrainingError: the loss is no number.
@@ -98,6 +99,10 @@ def fit_head(
         f"Head: {best} (validation loss {best.val_loss:.3f}; the others "
         f"{', '.join(f'{one.val_loss:.3f}' for one in fitted if one is not best)})."
     )
+    checkpoint.settle_head(best.head)
+    for stage in stages:
+        rows = [row for row in best.history if row["stage"] == stage.name]
+        checkpoint.stage(stage).once(best.model, partial(list, rows))
     return best
 
 

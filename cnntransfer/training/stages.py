@@ -165,7 +165,7 @@ def _fit_unfrozen(
                 )
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)
-            checkpoint.settle(stage)
+            checkpoint.settle_stage(stage)
             kept = checkpoint.stage(stage)
             work = partial(
                 _fit_top,

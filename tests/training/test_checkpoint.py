@@ -15,7 +15,7 @@ from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Recipe, Stage
+from cnntransfer.recipe import Recipe, Stage, read_recipe
 from cnntransfer.training import checkpoint as module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import stages
@@ -73,6 +73,7 @@ def recipe(photos):
         {
             "image_size": 64,
             "batch_size": 8,
+            "choose_head": False,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,
             "stages.finetune.unfreeze": "block13",
@@ -110,6 +111,10 @@ def stop(recipe, output, *moment, error=Stopped):
         run(recipe, output, observer=Listener(*moment, error=error))
     assert not output.exists()
     return caught.value
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def assert_same(bundle, whole):
@@ -226,9 +231,29 @@ def test_what_was_auto_is_not_settled_again(tmp_path):
     folder = CheckpointFolder(tmp_path / "x")
     folder.begin(recipe, Choice("float32"))
     folder.stage(head).once(net(3)[0], list)
-    folder.settle(dataclasses.replace(finetune, precision="bfloat16"))
+    folder.settle_stage(dataclasses.replace(finetune, precision="bfloat16"))
     again = CheckpointFolder.open(tmp_path / "x").recipe
     assert [stage.precision for stage in again.stages] == ["auto", "bfloat16"]
+
+
+def test_a_head_that_was_chosen_is_not_chosen_again(recipe, tmp_path):
+    recipe = dataclasses.replace(recipe, choose_head=True, stages=recipe.stages[:1])
+    before, after = Listener(), Listener()
+    output = tmp_path / "x"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "write_tables", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, output, observer=before)
+    assert len(before.epochs) > 3
+    chosen = CheckpointFolder.open(output).recipe
+    assert not chosen.choose_head
+    again = resume(output, observer=after)
+    assert after.epochs == []
+    assert read_recipe(again.recipe_file) == chosen
+    losses = [float(row["val_loss"]) for row in again.read_table("history")]
+    assert losses in [[row["val_loss"] for row in before.rows[i : i + 3]] for i in (0, 3, 6)]
+    best = min(row["val_loss"] for row in before.rows)
+    assert min(losses) == best
 
 
 def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, monkeypatch):
@@ -289,9 +314,6 @@ def test_ctrl_c_before_anything_is_kept(recipe, tmp_path):
 
 
 def test_ctrl_c_again_before_it_has_gone_on(stopped, monkeypatch):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(run_module, "list_images", interrupted)
     with pytest.raises(KeyboardInterrupt, match="up to epoch 2 of stage 'finetune'; go on with"):
         resume(stopped)
