@@ -94,8 +94,8 @@ def test_too_small_images_are_refused():
 @pytest.mark.parametrize(
     ("head", "names"),
     [
-        (Head(), ["standardise", "dropout", "probabilities"]),
-        (Head(dropout=0.0), ["standardise", "probabilities"]),
+        (Head(units=()), ["standardise", "dropout", "probabilities"]),
+        (Head(units=(), dropout=0.0), ["standardise", "probabilities"]),
         (
             Head(units=(8, 4), activation="gelu", batch_normalization=True, dropout=0.5),
             ["standardise"]
