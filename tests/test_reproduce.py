@@ -130,19 +130,6 @@ def test_a_held_out_photo_that_is_missing_cannot_be_compared(bundle, elsewhere):
     assert f"One photo is missing: {missing}" in result.reasons
 
 
-def test_a_run_that_unfroze_layers_repeats_too(small_recipe, tmp_path):
-    recipe = small_recipe.override(
-        {
-            "stages.head.epochs": 5,
-            "stages.finetune.unfreeze": "block13",
-            "stages.finetune.epochs": 2,
-        }
-    )
-    run = cnntransfer.finetune(output=tmp_path / "run", recipe=recipe)
-    result = run.reproduce()
-    assert (result.verdict, result.changed) == (Verdict.IDENTICAL, ())
-
-
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_an_interruption_says_how_to_go_on_only_where_one_can(
     bundle, tmp_path, monkeypatch, is_kept

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import CnnTransferError, ExitCode, nearest
+from . import interruption
 
 #: Command -> its summary. The module of the same name here holds it as ``command``; the summary
 #: stands here so that ``--help`` needs to import none of them.
@@ -35,8 +34,6 @@ COMMANDS = {
     "completion": "Print the shell's completion script.",
 }
 
-#: The signals that ask a command to end; Windows has no SIGHUP.
-_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _EPILOG = """\b
 Start here:
@@ -92,7 +89,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code and raises nothing."""
-    _end_cleanly()
+    interruption.expect()
     try:
         result = main.main(list(arguments), prog_name="cnntransfer", standalone_mode=False)
         code = int(result) if isinstance(result, int) else ExitCode.OK
@@ -162,20 +159,3 @@ def _hint(error: click.ClickException, arguments: Sequence[str]) -> str:
         return ""
     stop = "" if error.format_message().endswith((".", "?")) else "."
     return f"{stop} Try: {context.command_path} --help"
-
-
-def _end_cleanly() -> None:
-    """Let a polite kill, or the terminal when it is closed, clean up like Ctrl-C does."""
-    for number in _ENDINGS:
-        # nohup has SIGHUP ignored, so that the command outlives its terminal.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    # A closing terminal says it twice, itself and through the shell: the second time must not
-    # stop the cleaning up.
-    for number in _ENDINGS:
-        if signal.getsignal(number) is _terminate:
-            signal.signal(number, lambda signum, frame: None)
-    raise KeyboardInterrupt

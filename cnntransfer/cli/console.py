@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from ..progress import Observer
+from .interruption import check
 
 
 class Console(Observer):
@@ -33,13 +34,18 @@ class Console(Observer):
     ) -> Iterator[Callable[[int], None]]:
         """A progress bar, where stderr is a terminal."""
         if self.verbosity < 0 or not is_terminal(stderr()):
-            yield lambda steps: None
+            yield lambda steps: check()
             return
         with _progress_bars() as bars:
             self._bars = bars
             bar = bars.add_task(title, total=total, unit=unit)
+
+            def advance(steps: int) -> None:
+                check()
+                bars.advance(bar, steps)
+
             try:
-                yield lambda steps: bars.advance(bar, steps)
+                yield advance
             finally:
                 self._bars = None
 

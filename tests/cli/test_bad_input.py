@@ -336,7 +336,8 @@ WRONG_OPTIONS = {
     },
     "--unfreeze": {
         "block99": "Unknown block of mobilenet. Expected 'none', 'all', a number of layers from 0 "
-        f"to 85, or one of its blocks: {BLOCKS}. Received: 'block99'. Did you mean 'block9'?",
+        f"to 85, a share such as 20%, or one of its blocks: {BLOCKS}. Received: 'block99'. "
+        "Did you mean 'block9'?",
         "1000": "Wrong number of layers to unfreeze in mobilenet. Expected a whole number from 0 "
         "to 85, without a sign. Received: '1000'.",
     },

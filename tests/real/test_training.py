@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnntransfer
+
 SEEDS = range(3)
 
 
@@ -53,3 +55,17 @@ def test_same_seed_gives_the_same_predictions_bit_for_bit(shared, weights, tmp_p
     assert texts[0] == texts[1]
     history = run.bundle.read_table("history")
     assert {row["stage"] for row in history} == {"head", "finetune"}
+
+
+def test_a_run_that_unfroze_layers_is_reproduced(shared, weights, tmp_path):
+    run = cnntransfer.finetune(
+        shared / "data" / "trashnet",
+        tmp_path / "run",
+        image_size=96,
+        stages=[
+            {"name": "head", "epochs": 5},
+            {"name": "finetune", "unfreeze": "15%", "epochs": 2},
+        ],
+    )
+    result = run.reproduce()
+    assert (str(result.verdict), result.same_files) == ("identical", True)

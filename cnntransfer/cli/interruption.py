@@ -1,0 +1,44 @@
+"""Ctrl-C and polite kills: each is a ``KeyboardInterrupt``, and none gets lost.
+
+Python drops an exception that a signal's handler raises while the main thread waits for another
+thread's import. So the wish is noted, too, and :func:`check` is called wherever work advances.
+"""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+#: What a closing terminal and ``kill`` send; not everywhere there are both.
+_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_wishes: list[int] = []
+
+
+def expect() -> None:
+    """Let a polite kill, or the terminal when it is closed, clean up like Ctrl-C does."""
+    _wishes.clear()
+    # A background job has SIGINT ignored; nohup has SIGHUP ignored, so that the command outlives
+    # its terminal.
+    for number in (signal.SIGINT, *_ENDINGS):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt if number == signal.SIGINT else _terminate)
+
+
+def check() -> None:
+    """Raise the ``KeyboardInterrupt`` that was lost, if there was one."""
+    if _wishes:
+        raise KeyboardInterrupt
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    _wishes.append(signum)
+    raise KeyboardInterrupt
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    # A closing terminal says it twice, itself and through the shell: the second time must not
+    # stop the cleaning up.
+    for number in _ENDINGS:
+        if signal.getsignal(number) is _terminate:
+            signal.signal(number, lambda signum, frame: None)
+    _interrupt(signum, frame)
