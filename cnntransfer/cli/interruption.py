@@ -1,7 +1,8 @@
 """Ctrl-C and polite kills: each is a ``KeyboardInterrupt``, and none gets lost.
 
-Python drops an exception that a signal's handler raises while the main thread waits for another
-thread's import. So the wish is noted, too, and :func:`check` is called wherever work advances.
+Python drops an exception that a signal's handler raises while a finaliser or the callback of a weak
+reference runs ("Exception ignored in ..."); imports have such callbacks, which wait for the imports
+of other threads. So the wish is noted, too, and :func:`check` is called wherever work advances.
 """
 
 from __future__ import annotations

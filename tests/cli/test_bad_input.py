@@ -898,7 +898,7 @@ script()
 MOMENTS = {
     "start": "cnntransfer.training",
     "import": "tensorflow.python.ops",
-    "reading": "cnntransfer.data.dataset:read",
+    "reading": "cnntransfer.data.dataset:read_bytes",
     "features": "cnntransfer.engines.litert:LiteRTEngine.run",
     "training": "cnntransfer.cli.console:Console.epoch",
     "writing": "cnntransfer.bundle:Bundle.write_metadata",
