@@ -74,7 +74,7 @@ def compare(name: str, arguments: argparse.Namespace, scratch: Path) -> None:
         results = {
             "tutorial": (seconds, json.loads(out.splitlines()[-1])["best_val_accuracy"]),
             "finetune": ours(split, f"a{seed}", "--seed", str(seed)),
-            "another head": ours(split, f"b{seed}", "--seed", str(seed), "--dropout", "0.5"),
+            "another head": ours(split, f"b{seed}", "--seed", str(seed), "--head-units", "128"),
         }
         for key, (seconds, value) in results.items():
             times[key].append(seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from .data.images import InputSpec
 from .data.views import Views
 from .engines.keras import BATCH, KerasEngine
 from .models.backbones import Backbone
-from .models.classifier import Trunk, build_trunk
 from .models.weights import find_weights
-from .parallel import start
+from .parallel import Later
 from .progress import SILENT, Observer
 from .recipe import Augmentation, Recipe
 from .training.extraction import Extractor, TrunkSpec
@@ -74,9 +72,9 @@ def measure(backbone: Backbone, observer: Observer = SILENT) -> Iterator[Speed]:
     spec = TrunkSpec(backbone, InputSpec(size), Recipe().pooling, weights)
     views = noise(size)
     requests = [(position, 0) for position in range(_IMAGES)]
-    trunk: Future[Trunk] = start(lambda: build_trunk(backbone, size, spec.pooling, weights))
+    trunk = Later(spec.build)
     extractor = Extractor(spec, views, trunk, observer)
-    extractor.converted()
+    extractor.litert.converted()
     reference = None
     for engine, precision in WAYS:
         with observer.task(f"{backbone.name}: {engine} {precision}"):

@@ -6,6 +6,7 @@ it at module level; functions that need it call :func:`keras` or :func:`tensorfl
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -162,11 +163,23 @@ def litert_interpreter() -> Any:
     Raises:
         MissingDependencyError: ai-edge-litert is not installed.
     """
+    return _litert("interpreter").Interpreter
+
+
+def litert_schema() -> Any:
+    """The module of the classes that a LiteRT file is made of; it loads no interpreter.
+
+    Raises:
+        MissingDependencyError: ai-edge-litert is not installed.
+    """
+    return _litert("schema_py_generated")
+
+
+def _litert(name: str) -> Any:
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        return importlib.import_module(f"ai_edge_litert.{name}")
     except ImportError as error:
         raise MissingDependencyError(
             f"This command needs LiteRT, which cannot be imported ({error}). "
             "Install it with: pip install ai-edge-litert"
         ) from error
-    return Interpreter

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,6 +60,26 @@ def start(function: Callable[[], Result]) -> Future[Result]:
     future.add_done_callback(lambda _: _hurry.end())
     executor.shutdown(wait=False)
     return future
+
+
+class Later(Generic[Result]):
+    """Something that is worked out once, on a thread of its own, when it is first wanted."""
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        self._function = function
+        self._lock = threading.Lock()
+        self._future: Future[Result] | None = None
+
+    def begin(self) -> Future[Result]:
+        """Begin with it, if nobody has yet."""
+        with self._lock:
+            if self._future is None:
+                self._future = start(self._function)
+            return self._future
+
+    def result(self) -> Result:
+        """Wait for it."""
+        return self.begin().result()
 
 
 @contextmanager

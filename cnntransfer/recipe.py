@@ -214,6 +214,13 @@ class Stage:
         "Arithmetic of convolutions in a stage that unfreezes layers; auto: as --precision.",
         choices=PRECISIONS[:3],
     )
+    jit_compile: str = setting(
+        AUTO,
+        str,
+        "Whether XLA compiles the steps of a stage that unfreezes layers; auto: where the stage is "
+        "long and that is measured to be faster here.",
+        choices=(AUTO, "xla", "none"),
+    )
 
 
 HEAD_STAGE = Stage()

@@ -137,6 +137,7 @@ def read_dataset(
     spec: InputSpec,
     observer: Observer = SILENT,
     is_readable: Callable[[str], bool] = lambda digest: False,
+    take: Callable[[str, NDArray[np.uint8]], bool] = lambda digest, image: True,
 ) -> tuple[Dataset, Pixels]:
     """Read every file of a listing once: digest, decode, keep or reject.
 
@@ -145,6 +146,8 @@ def read_dataset(
         spec: The size that images are decoded to.
         is_readable: Whether the file of a digest is known to be intact; then it is decoded only
             when its pixels are asked for.
+        take: Is given every digest with the image, on several threads; says whether the pixels
+            are to be kept for later.
         observer: Hears of the progress.
 
     Raises:
@@ -155,7 +158,10 @@ def read_dataset(
         try:
             data = read_bytes(entry.path)
             digest = hashlib.sha256(data).hexdigest()
-            return entry, digest, None if is_readable(digest) else read(data, spec)
+            if is_readable(digest):
+                return entry, digest, None
+            image = read(data, spec)
+            return entry, digest, image if take(digest, image) else None
         except ImageError as error:
             return entry, "", error.reason
 

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -23,31 +24,42 @@ from numpy.typing import NDArray
 
 from .. import __version__, cache
 from ..errors import OutputError
-from ..frameworks import quiet, tensorflow
-from ..models.backbones import Backbone
-from ..models.weights import WeightsFile
+from ..frameworks import keras, quiet, tensorflow
+from ..models.archive import write_classifier
+from ..models.head import HeadModel, head_layers, initial_weights
 from ..progress import SILENT, Observer
+from ..recipe import Head
 from ..storage import CACHE_VARIABLE, atomic_file, atomic_folder, cache_folder, sha256_of_file
-from .parity import check_parity
+from .parity import check_parity, compared
 
-_FILE, _DESCRIPTION = "trunk.tflite", "trunk.json"
+_LITERT, _KERAS, _DESCRIPTION = "trunk.tflite", "trunk.keras", "trunk.json"
 _PROBES = 2
 
 
 @dataclass(frozen=True)
 class ConvertedTrunk:
-    """A LiteRT file from image to features.
+    """A trunk, image -> features, as the files that bundles are made of without Keras.
 
     Attributes:
-        file: Where it is.
-        sha256: Of its content, hexadecimal.
-        parity: How it compares with Keras (:func:`check_parity`); ``None`` for an int8 version,
-            which computes something else.
+        folder: Where they are.
+        files: SHA-256 by file name, hexadecimal.
+        parity: How ``trunk`` (LiteRT) and ``keras`` compare with the model they were made of
+            (:func:`check_parity`); empty for an int8 version, which computes something else.
     """
 
-    file: Path
-    sha256: str
-    parity: Mapping[str, Any] | None
+    folder: Path
+    files: Mapping[str, str]
+    parity: Mapping[str, Any]
+
+    @property
+    def litert_file(self) -> Path:
+        """For LiteRT."""
+        return self.folder / _LITERT
+
+    @property
+    def keras_file(self) -> Path:
+        """For Keras; not there for an int8 version."""
+        return self.folder / _KERAS
 
 
 def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] = ()) -> None:
@@ -79,39 +91,33 @@ def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] =
 
 
 def converted_trunk(
-    backbone: Backbone,
-    image_size: tuple[int, int],
-    pooling: str,
-    weights: WeightsFile,
+    name: str,
     build: Callable[[], Any],
     observer: Observer = SILENT,
     calibration: Sequence[NDArray[np.uint8]] = (),
 ) -> ConvertedTrunk:
-    """The LiteRT file of a frozen trunk, converted and compared at most once per cache folder.
+    """The files of a frozen trunk, made and compared at most once per cache folder.
 
-    Its name holds all that decides its content, so an entry never goes stale; a damaged one is
-    made again.
+    A damaged entry is made again.
 
     Args:
+        name: Holds all that decides the trunk; an entry's name holds what decides the conversion
+            too, so that it never goes stale.
         build: Gives the trunk's Keras model, when it is needed.
         calibration: As for :func:`convert`.
 
     Raises:
         OutputError: the cache folder cannot be written.
-        TrainingError: the file does not compute what the model computes.
+        TrainingError: a file does not compute what the model computes.
     """
-    height, width = image_size
-    name = f"{backbone.name}-{height}x{width}-{pooling}-{weights.digest}-{versions()}"
-    if len(calibration):
-        pixels = hashlib.sha256(b"".join(image.tobytes() for image in calibration))
-        name += f"-int8-{pixels.hexdigest()[:16]}"
-    folder = cache_folder() / "trunks" / name
+    folder = _folder(name, calibration)
     trunk = _intact(folder)
     if trunk is None:
-        observer.note(f"Preparing {backbone.name} for this machine: some seconds, once ...")
+        backbone = name.split("-", 1)[0]
+        observer.note(f"Preparing {backbone} for this machine: some seconds, once ...")
         try:
             with (
-                observer.task(f"Preparing {backbone.name}"),
+                observer.task(f"Preparing {backbone}"),
                 atomic_folder(folder, overwrite=True) as draft,
             ):
                 trunk = _convert_trunk(build(), draft, calibration)
@@ -122,7 +128,12 @@ def converted_trunk(
             ) from None
         cache.trim()
     cache.use(folder)
-    return dataclasses.replace(trunk, file=folder / _FILE)
+    return dataclasses.replace(trunk, folder=folder)
+
+
+def is_converted(name: str) -> bool:
+    """Whether a trunk's files are there, intact or not."""
+    return _folder(name).is_dir()
 
 
 def noise(model: Any, count: int = _PROBES) -> NDArray[np.uint8]:
@@ -131,24 +142,59 @@ def noise(model: Any, count: int = _PROBES) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
+def _folder(name: str, calibration: Sequence[NDArray[np.uint8]] = ()) -> Path:
+    name = f"{name}-{versions()}"
+    if len(calibration):
+        pixels = hashlib.sha256(b"".join(image.tobytes() for image in calibration))
+        name += f"-int8-{pixels.hexdigest()[:16]}"
+    return cache_folder() / "trunks" / name
+
+
 def _convert_trunk(
     model: Any, folder: Path, calibration: Sequence[NDArray[np.uint8]]
 ) -> ConvertedTrunk:
-    file = folder / _FILE
-    convert(model, file, calibration)
-    parity = None if len(calibration) else check_parity(model, file, noise(model))
-    trunk = ConvertedTrunk(file, sha256_of_file(file), parity)
-    described = {"sha256": trunk.sha256, "parity": parity}
+    convert(model, folder / _LITERT, calibration)
+    parity = {}
+    if not len(calibration):
+        with quiet():
+            model.save(folder / _KERAS)
+        parity["trunk"] = check_parity(in_keras(model), folder / _LITERT, noise(model))
+        parity["keras"] = _check_archive(model, folder / _KERAS)
+    files = {file.name: sha256_of_file(file) for file in folder.iterdir()}
+    described = {"files": files, "parity": parity}
     (folder / _DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    return trunk
+    return ConvertedTrunk(folder, files, parity)
+
+
+def _check_archive(model: Any, trunk_file: Path) -> dict[str, Any]:
+    """Check that this Keras reads the classifiers that are made of the trunk's file without it.
+
+    Raises:
+        TrainingError: what it reads does not compute what trunk and head compute.
+    """
+    layers = head_layers(Head(units=(8,)), 3)
+    features = in_keras(model)(noise(model).astype(np.float32))
+    head = HeadModel(layers, initial_weights(layers, features))
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / trunk_file.name
+        write_classifier(trunk_file, head, file)
+        classifier = keras().saving.load_model(file, compile=False)
+    received = in_keras(classifier)(noise(model).astype(np.float32))
+    return compared(head(features), received, "model.keras")
+
+
+def in_keras(model: Any) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A Keras model as a function from arrays to arrays."""
+    return lambda inputs: np.asarray(model(inputs, training=False))
 
 
 def _intact(folder: Path) -> ConvertedTrunk | None:
     """What is kept, if it is what was written."""
     try:
         described = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-        trunk = ConvertedTrunk(folder / _FILE, described["sha256"], described["parity"])
-        return trunk if sha256_of_file(trunk.file) == trunk.sha256 else None
+        trunk = ConvertedTrunk(folder, dict(described["files"]), described["parity"])
+        damaged = (sha256_of_file(folder / file) != sha for file, sha in trunk.files.items())
+        return None if any(damaged) else trunk
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,7 +1,8 @@
-"""Whether a LiteRT file computes what the Keras model it was made of computes."""
+"""Whether a LiteRT file computes what the model it was made of computes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from .litert import LiteRTEngine
 TOLERANCE = 1e-4
 
 
-def check_parity(model: Any, file: Path, probes: NDArray[Any]) -> dict[str, Any]:
+def check_parity(
+    model: Callable[[NDArray[np.float32]], NDArray[np.float32]], file: Path, probes: NDArray[Any]
+) -> dict[str, Any]:
     """Run both on the same inputs and compare the outputs.
 
     Args:
-        model: Keras model with one input and one output, a vector per row.
+        model: What the file was made of, a function from a batch of inputs to a vector per row.
         file: The LiteRT file.
         probes: Inputs, shape (n, ...); images are uint8 or float32 in 0..255.
 
@@ -30,14 +33,26 @@ def check_parity(model: Any, file: Path, probes: NDArray[Any]) -> dict[str, Any]
     Raises:
         TrainingError: they differ by more than rounding.
     """
-    expected = model(probes.astype(np.float32), training=False).numpy()
     engine = LiteRTEngine([file])
     received = np.stack([engine.run(probe).features for probe in probes])
+    return compared(model(probes.astype(np.float32)), received, file.name)
+
+
+def compared(
+    expected: NDArray[np.float32], received: NDArray[np.float32], name: str
+) -> dict[str, Any]:
+    """Compare what a model and a file made of it gave; returns and raises as above.
+
+    Args:
+        expected: The model's outputs, a vector per row.
+        received: The file's.
+        name: The file's.
+    """
     scale = max(float(np.abs(expected).max()), np.finfo(np.float32).tiny)
     difference = float(np.abs(received - expected).max()) / scale
     if not difference <= TOLERANCE:
         raise TrainingError(
-            f"Expected {file.name} to compute what Keras computes, to {TOLERANCE:g}. Received: a "
+            f"Expected {name} to compute what the model computes, to {TOLERANCE:g}. Received: a "
             f"difference of {difference:.2g}. This is a bug; please report it with the recipe."
         )
-    return {"largest_difference": difference, "tolerance": TOLERANCE, "inputs": len(probes)}
+    return {"largest_difference": difference, "tolerance": TOLERANCE, "inputs": len(expected)}

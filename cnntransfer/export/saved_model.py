@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..frameworks import keras, quiet, tensorflow
-from ..models.classifier import INPUT_NAME, OUTPUT_NAME
+from ..models.classifier import INPUT_NAME
+from ..models.head import OUTPUT_NAME
 
 
 def write(bundle: Bundle, target: Path) -> None:

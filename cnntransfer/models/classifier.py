@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..frameworks import keras
-from ..recipe import Head
 from .backbones import Backbone
+from .head import HeadModel, Layer
 from .weights import WeightsFile, load_weights
 
 INPUT_NAME = "image"
 FEATURES_NAME = "features"
-OUTPUT_NAME = "probabilities"
-_BLOCK = 4096
+CLASSIFIER_NAME = "classifier"
 
 
 @dataclass(frozen=True)
@@ -83,90 +82,27 @@ def check_image_size(backbone: Backbone, image_size: tuple[int, int]) -> None:
         )
 
 
-def head_layers(head: Head, classes: int, seed: int = 0) -> list[Any]:
-    """Fresh layers from features to probabilities, the same for the same seed.
-
-    The first standardises the features with the training set's mean and variance
-    (:func:`standardise`). It is a batch normalisation that always infers, so that it folds
-    into the next layer when the model is converted.
-    """
-    k = keras()
-    regularizer = (lambda: k.regularizers.L2(head.l2)) if head.l2 else (lambda: None)
-
-    def initializer(number: int) -> Any:
-        return k.initializers.GlorotUniform(seed=(seed + number) % 2**32)
-
-    layers: list[Any] = [
-        k.layers.BatchNormalization(
-            center=False, scale=False, epsilon=1e-7, trainable=False, name="standardise"
-        )
-    ]
-    for number, width in enumerate(head.units, start=1):
-        layers.append(
-            k.layers.Dense(
-                width,
-                kernel_initializer=initializer(number),
-                kernel_regularizer=regularizer(),
-                name=f"hidden{number}",
-            )
-        )
-        if head.batch_normalization:
-            layers.append(k.layers.BatchNormalization(name=f"hidden{number}_bn"))
-        layers.append(
-            k.layers.Activation(head.activation, name=f"hidden{number}_{head.activation}")
-        )
-        if head.dropout:
-            layers.append(
-                k.layers.Dropout(
-                    head.dropout, seed=(seed + number) % 2**32, name=f"hidden{number}_dropout"
-                )
-            )
-    if head.dropout and not head.units:
-        layers.append(k.layers.Dropout(head.dropout, seed=seed, name="dropout"))
-    layers.append(
-        k.layers.Dense(
-            classes,
-            activation="softmax",
-            kernel_initializer=initializer(0),
-            kernel_regularizer=regularizer(),
-            name=OUTPUT_NAME,
-        )
-    )
-    return layers
+def build_head(layers: Sequence[Layer]) -> list[Any]:
+    """The layers of a head for Keras, with initial weights as soon as they are built."""
+    return [getattr(keras().layers, one.kind)(name=one.name, **one.config) for one in layers]
 
 
-def build_head(layers: list[Any], features: int) -> Any:
-    """A Keras model of its own, features (batch, d) -> probabilities (batch, classes)."""
-    k = keras()
-    return k.Sequential([k.Input((features,), name=FEATURES_NAME), *layers], name="head")
-
-
-def standardise(layers: list[Any], features: NDArray[np.float32]) -> None:
-    """Set the first head layer to the mean and variance of the training features.
-
-    A variance counts as at least the average one, so that features that hardly vary are not
-    amplified to the size of the others (``docs/accuracy.md``).
-
-    Args:
-        layers: What :func:`head_layers` gave.
-        features: float32, shape (n, d).
-    """
-    # Block by block: NumPy's own var() would need twice the memory of the features.
-    blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
-    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(features)
-    squares = (np.square(block - mean).sum(axis=0) for block in blocks)
-    variance = sum(squares) / len(features)
-    floor = max(float(variance.mean()), 1e-7)
-    layers[0].set_weights([mean, np.maximum(variance, floor)])
-
-
-def build_classifier(trunk: Trunk, layers: list[Any]) -> Any:
+def build_classifier(trunk: Trunk, head: HeadModel) -> Any:
     """The whole classifier, flat: the trunk's graph with the head's layers on its features."""
     k = keras()
     x = trunk.model.output
+    layers = build_head(head.layers)
     for layer in layers:
         x = layer(x)
-    return k.Model(trunk.model.input, x, name="classifier")
+        if layer.name in head.weights:
+            _set_arrays(layer, head.weights[layer.name])
+    return k.Model(trunk.model.input, x, name=CLASSIFIER_NAME)
+
+
+def head_of(classifier: Any, layers: tuple[Layer, ...]) -> HeadModel:
+    """The head of a classifier, with the numbers that it has now."""
+    weights = {one.name: _arrays(classifier.get_layer(one.name)) for one in layers}
+    return HeadModel(layers, {name: arrays for name, arrays in weights.items() if arrays})
 
 
 def set_trainable(trunk: Trunk, top_layers: int, *, train_batch_normalization: bool) -> None:
@@ -224,12 +160,6 @@ def waist_below(trunk: Trunk, top_layers: int) -> Waist | None:
     return None
 
 
-def copy_weights(source: list[Any], target: list[Any]) -> None:
-    """Copy the weights of one list of layers into another of the same architecture."""
-    for from_layer, to_layer in zip(source, target, strict=True):
-        to_layer.set_weights(from_layer.get_weights())
-
-
 def weights_digest(layers: Sequence[Any]) -> str:
     """SHA-256 over the weights and statistics of layers, in order; hexadecimal."""
     digest = hashlib.sha256()
@@ -237,3 +167,13 @@ def weights_digest(layers: Sequence[Any]) -> str:
         for array in layer.get_weights():
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def _arrays(layer: Any) -> tuple[NDArray[np.float32], ...]:
+    """A layer's weights and statistics, without the state of its random generator."""
+    return tuple(variable.numpy() for variable in layer.weights)
+
+
+def _set_arrays(layer: Any, arrays: Sequence[NDArray[np.float32]]) -> None:
+    for variable, array in zip(layer.weights, arrays, strict=True):
+        variable.assign(array)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +19,17 @@ from numpy.typing import NDArray
 
 from .. import cache
 from ..data.views import Request, Views
+from ..engines.conversion import convert, in_keras, noise
 from ..engines.keras import KerasEngine
+from ..engines.litert import LiteRTEngine
+from ..engines.parity import check_parity
 from ..errors import counted
 from ..models.classifier import Waist
+from ..parallel import available_cores
 from ..progress import SILENT, Observer
 from ..storage import cache_folder
-from .features import ViewStore
+from .extraction import REFERENCE
+from .features import Engine, ViewStore
 
 _DTYPE = np.float16
 
@@ -80,15 +88,23 @@ class Activations:
             )
             return False
 
-        def engine() -> KerasEngine:
-            return KerasEngine(self._waist.lower, self._precision)
-
-        for _ in self._store.compute(missing, engine, observer, "Computing activations"):
-            pass
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = partial(self._engine, Path(scratch))
+            for _ in self._store.compute(missing, engine, observer, "Computing activations"):
+                pass
         if self._store.missing(requests):
             observer.note("The activations cannot be kept; the frozen layers run in every epoch.")
             return False
         return True
+
+    def _engine(self, scratch: Path) -> Engine:
+        """What computes activations: in float32 LiteRT, which is faster even with converting."""
+        if self._precision != REFERENCE:
+            return KerasEngine(self._waist.lower, self._precision)
+        file = scratch / "lower.tflite"
+        convert(self._waist.lower, file)
+        check_parity(in_keras(self._waist.lower), file, noise(self._waist.lower))
+        return LiteRTEngine([file], available_cores())
 
 
 def _free_bytes() -> int:

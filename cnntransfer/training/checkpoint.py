@@ -44,6 +44,7 @@ from ..errors import (
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Head, Recipe, Stage, read_recipe
 from ..storage import atomic_file, atomic_folder
+from .learner import MODEL, Holder
 from .precision import Choice
 
 #: What follows the output's name in the folder's.
@@ -56,6 +57,7 @@ _SHARE = 0.05
 _RECIPE = "recipe.yaml"
 _RUN = "run.npz"
 _META = "meta"
+_BEST = "best"
 #: What reading a damaged file may raise.
 _DAMAGE = (
     OSError,
@@ -99,22 +101,22 @@ class StageCheckpoint:
         """The model whose fitting was begun; empty if none was."""
         return ""
 
-    def restore(self, model: Any, optimizer: Any) -> FitState | None:
-        """Put a model and its optimizer where they were; ``None`` if nothing was begun.
+    def restore(self, holder: Holder) -> FitState | None:
+        """Put what is fitted where it was; ``None`` if nothing was begun.
 
         Raises:
             OutputError: it was another model that was begun.
         """
         return None
 
-    def save(self, model: Any, optimizer: Any, state: FitState) -> None:
+    def save(self, holder: Holder, state: FitState) -> None:
         """Keep what the last epoch gave, unless that was done a moment ago."""
 
-    def once(self, model: Any, work: Callable[[], Rows]) -> Rows:
+    def once(self, holder: Holder, work: Callable[[], Rows]) -> Rows:
         """Do a stage's work on a model, or take what it gave before.
 
         Args:
-            model: What the work changes, or a model that holds it.
+            holder: Of what the work changes.
             work: Gives the stage's history.
         """
         return work()
@@ -384,43 +386,41 @@ class _StageFile(StageCheckpoint):
     def model_name(self) -> str:
         return "" if self._meta.get("finished", True) else str(self._meta["model"])
 
-    def restore(self, model: Any, optimizer: Any) -> FitState | None:
+    def restore(self, holder: Holder) -> FitState | None:
         if not self.model_name:
             return None
-        if self.model_name != model.name:
+        if self.model_name != holder.name:
             raise OutputError(
                 f"Expected room in the cache for the activations that stage {self._name!r} began "
                 "with. Received: no room. Make room, or raise CNNTRANSFER_CACHE_LIMIT."
             )
-        best = self._take("best")
-        are_put = self._put({"model": model.variables, "optimizer": optimizer.variables})
-        return FitState(**self._meta["state"], best_weights=best) if are_put else None
+        best = self._take(_BEST)
+        if not self._put(holder, self._meta["groups"]):
+            return None
+        return FitState(**self._meta["state"], best_weights=best)
 
-    def save(self, model: Any, optimizer: Any, state: FitState) -> None:
+    def save(self, holder: Holder, state: FitState) -> None:
         started = time.monotonic()
         if started < self._next:
             return
         values = {name: value for name, value in vars(state).items() if name != "best_weights"}
         reached = f"epoch {len(state.history)} of stage {self._name!r}"
+        groups = holder.arrays()
         self._write(
-            {"finished": False, "model": model.name, "state": values},
-            {
-                "model": _numbers(model.variables),
-                "optimizer": _numbers(optimizer.variables),
-                "best": state.best_weights,
-            },
+            {"finished": False, "model": holder.name, "state": values, "groups": list(groups)},
+            {**groups, _BEST: state.best_weights},
             reached,
         )
         now = time.monotonic()
         self._next = now + max(INTERVAL, (now - started) / _SHARE)
 
-    def once(self, model: Any, work: Callable[[], Rows]) -> Rows:
-        if self._meta.get("finished") and self._put({"model": model.variables}):
+    def once(self, holder: Holder, work: Callable[[], Rows]) -> Rows:
+        if self._meta.get("finished") and self._put(holder, [MODEL]):
             return list(self._meta["history"])
         rows = work()
         self._write(
             {"finished": True, "history": rows},
-            {"model": _numbers(model.variables)},
+            {MODEL: holder.arrays()[MODEL]},
             f"the end of stage {self._name!r}",
         )
         return rows
@@ -431,16 +431,11 @@ class _StageFile(StageCheckpoint):
         arrays = {f"{name}{i}": array for name in lists for i, array in enumerate(lists[name])}
         self._checkpoint.write(self._file, {**meta, "reached": reached}, arrays, reached)
 
-    def _put(self, variables: Mapping[str, Sequence[Any]]) -> bool:
-        """Give variables the numbers that were kept; whether these are theirs."""
-        pairs = [(v, self._take(name)) for name, v in variables.items()]
-        for held, arrays in pairs:
-            if [tuple(variable.shape) for variable in held] != [array.shape for array in arrays]:
-                self._begin_again("is of another version of Keras")
-                return False
-        for held, arrays in pairs:
-            for variable, array in zip(held, arrays, strict=True):
-                variable.assign(array)
+    def _put(self, holder: Holder, groups: Sequence[str]) -> bool:
+        """Give the holder the numbers that were kept; whether these are its own."""
+        if not holder.put({name: self._take(name) for name in groups}):
+            self._begin_again("is of another version of Keras")
+            return False
         self._arrays = {}
         return True
 
@@ -546,10 +541,6 @@ def _check_images(
         f"Expected the {counted(len(before), 'image')} that the run began with. Received: "
         f"{' and '.join(changes) or 'another order'}. Put them back. {_afresh(output)}"
     )
-
-
-def _numbers(variables: Sequence[Any]) -> list[NDArray[Any]]:
-    return [variable.numpy() for variable in variables]
 
 
 def _write(file: Path, meta: Mapping[str, Any], arrays: Arrays) -> None:

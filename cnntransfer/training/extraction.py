@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,15 +16,15 @@ from numpy.typing import NDArray
 
 from ..data.images import InputSpec
 from ..data.views import Request, Views
-from ..engines.conversion import ConvertedTrunk, converted_trunk, versions
+from ..engines.conversion import ConvertedTrunk, converted_trunk, is_converted, versions
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..models.backbones import Backbone
-from ..models.classifier import Trunk
+from ..models.classifier import Trunk, build_trunk
 from ..models.weights import WeightsFile
-from ..parallel import available_cores
+from ..parallel import Later, available_cores
 from ..progress import SILENT, Observer
-from ..rows import RowStore
+from ..rows import RowStore, Writer
 from .features import Engine, Features, ViewStore, features
 
 #: What a bundle's LiteRT file computes, on which held-out images are judged.
@@ -39,6 +41,16 @@ class TrunkSpec:
     pooling: str
     weights: WeightsFile
 
+    @property
+    def name(self) -> str:
+        """Tells the trunk from others, whatever the images are resized by."""
+        height, width = self.input.image_size
+        return f"{self.backbone.name}-{height}x{width}-{self.pooling}-{self.weights.digest}"
+
+    def build(self) -> Trunk:
+        """The trunk as a Keras model."""
+        return build_trunk(self.backbone, self.input.image_size, self.pooling, self.weights)
+
     def description(self, precision: str) -> dict[str, Any]:
         """What the trunk's numbers depend on beside the image, as plain values."""
         return {
@@ -52,10 +64,91 @@ class TrunkSpec:
         }
 
 
-def reference_rows(spec: TrunkSpec) -> RowStore:
-    """The kept float32 features of unaugmented images."""
-    shape = (spec.backbone.features,)
-    return RowStore("features", spec.description(REFERENCE), shape, np.float32)
+class LiteRTTrunk:
+    """A trunk as bundles have it: for LiteRT, in float32.
+
+    Args:
+        spec: Which trunk.
+        trunk: Its Keras model, which is needed where it was not converted yet.
+        observer: Hears of a conversion.
+    """
+
+    def __init__(self, spec: TrunkSpec, trunk: Later[Trunk], observer: Observer = SILENT) -> None:
+        self._spec, self._trunk, self._observer = spec, trunk, observer
+        #: Its files, made if they were not yet.
+        self.converted: Callable[[], ConvertedTrunk] = cache(self._converted)
+        #: Runs it on as many threads as there are cores.
+        self.engine: Callable[[], LiteRTEngine] = cache(self._engine)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it was converted before, as far as can be seen."""
+        return is_converted(self._spec.name)
+
+    def int8(self, calibration: Sequence[NDArray[np.uint8]]) -> LiteRTEngine:
+        """The same in int8, with the ranges of some images' activations."""
+        return LiteRTEngine([self._converted(calibration).litert_file], available_cores())
+
+    def _engine(self) -> LiteRTEngine:
+        return LiteRTEngine([self.converted().litert_file], available_cores())
+
+    def _converted(self, calibration: Sequence[NDArray[np.uint8]] = ()) -> ConvertedTrunk:
+        return converted_trunk(
+            self._spec.name, lambda: self._trunk.result().model, self._observer, calibration
+        )
+
+
+class FirstLook:
+    """What is done with images when they are read: their features, as far as they can be yet.
+
+    So a photo is decoded once, however many there are. What is computed goes where
+    :class:`Extractor` finds it; without an engine, images are only decoded.
+
+    Args:
+        spec: Which trunk.
+        engine: Runs it; ``None`` where it is not there yet, or something else will be used.
+        keep_pixels: Whether pixels are wanted later, for other views.
+    """
+
+    def __init__(self, spec: TrunkSpec, engine: LiteRTEngine | None, *, keep_pixels: bool) -> None:
+        self._store = RowStore(
+            "features", spec.description(REFERENCE), (spec.backbone.features,), np.float32
+        )
+        self._engine = engine
+        self._keep_pixels = keep_pixels
+        self._lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._seconds = 0.0
+
+    def __enter__(self) -> FirstLook:
+        if self._engine is not None:
+            self._open = ExitStack()
+            self._writer = self._open.enter_context(self._store.writer())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer is not None:
+            self._open.close()
+
+    def knows(self, digest: str) -> bool:
+        """Whether the features of the image itself are kept: then it is known to be readable."""
+        return self._store.find((digest, 0)) is not None
+
+    def __call__(self, digest: str, image: NDArray[np.uint8]) -> bool:
+        """Take the pixels of an image; returns whether they are to be kept for later."""
+        if self._engine is None or self._writer is None:
+            return True
+        started = time.perf_counter()
+        row = self._engine.run(image).features
+        with self._lock:
+            self._seconds += time.perf_counter() - started
+            self._writer.add((digest, 0), row)
+        return self._keep_pixels or self._writer.failure is not None
+
+    @property
+    def seconds(self) -> float:
+        """How long features took of the time that reading took."""
+        return self._seconds / available_cores()
 
 
 class Extractor:
@@ -64,38 +157,31 @@ class Extractor:
     Args:
         spec: Which trunk.
         views: The images.
-        trunk: Its Keras model, perhaps still being built.
+        trunk: Its Keras model, for what only that can do.
         observer: Hears of progress.
+        litert: The same for LiteRT, for everything else.
     """
 
     def __init__(
-        self, spec: TrunkSpec, views: Views, trunk: Future[Trunk], observer: Observer = SILENT
+        self,
+        spec: TrunkSpec,
+        views: Views,
+        trunk: Later[Trunk],
+        observer: Observer = SILENT,
+        litert: LiteRTTrunk | None = None,
     ) -> None:
         self.spec = spec
         self.views = views
+        self.litert = litert or LiteRTTrunk(spec, trunk, observer)
         self._trunk = trunk
         self._observer = observer
         self.store = cache(self._store)
         self.engine = cache(self._engine)
-        #: The trunk for LiteRT in float32, converted if it was not yet.
-        self.converted: Callable[[], ConvertedTrunk] = cache(self._converted)
 
     def features(self, requests: Sequence[Request], precision: str = REFERENCE) -> Features:
         """The features of views, in the order of the requests."""
         engine: Callable[[], Engine] = lambda: self.engine(precision)  # noqa: E731
         return features(self.store(precision), requests, engine, self._observer)
-
-    def _converted(self, calibration: Sequence[NDArray[np.uint8]] = ()) -> ConvertedTrunk:
-        spec = self.spec
-        return converted_trunk(
-            spec.backbone,
-            spec.input.image_size,
-            spec.pooling,
-            spec.weights,
-            lambda: self._trunk.result().model,
-            self._observer,
-            calibration,
-        )
 
     def _store(self, precision: str) -> ViewStore:
         shape = (self.spec.backbone.features,)
@@ -103,12 +189,14 @@ class Extractor:
         return ViewStore("features", description, self.views, shape, np.float32)
 
     def _engine(self, precision: str) -> Engine:
-        if precision == "bfloat16":
-            return KerasEngine(self._trunk.result().model, precision)
-        if precision == "int8":
-            requests = self.views.requests(1, "train")
-            step = max(1, len(requests) // _CALIBRATION_IMAGES)
-            chosen = requests[::step][:_CALIBRATION_IMAGES]
-            calibration = [self.views.image(request) for request in chosen]
-            return LiteRTEngine([self._converted(calibration).file], available_cores())
-        return LiteRTEngine([self.converted().file], available_cores())
+        makers: dict[str, Callable[[], Engine]] = {
+            REFERENCE: self.litert.engine,
+            "bfloat16": lambda: KerasEngine(self._trunk.result().model, precision),
+            "int8": lambda: self.litert.int8(self._calibration()),
+        }
+        return makers[precision]()
+
+    def _calibration(self) -> list[NDArray[np.uint8]]:
+        requests = self.views.requests(1, "train")
+        step = max(1, len(requests) // _CALIBRATION_IMAGES)
+        return [self.views.image(request) for request in requests[::step][:_CALIBRATION_IMAGES]]

@@ -1,4 +1,4 @@
-"""Fitting one model in one stage: epochs, early stopping, the best weights, the history."""
+"""Fitting a learner in one stage: epochs, early stopping, the best weights, the history."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import TrainingError
-from ..frameworks import keras, tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import Stage
 from .checkpoint import NOTHING_KEPT, FitState, StageCheckpoint
-from .objective import Objective
-from .sources import Source, Step
-
-_CROSS_ENTROPY = Objective()
+from .learner import Learner
 
 #: The columns of a history row. Losses are the mean of the objective in nats; that of training
 #: includes the L2 penalty.
@@ -32,27 +28,21 @@ HISTORY_COLUMNS = (
 
 
 def fit(
-    model: Any,
+    learner: Learner,
     stage: Stage,
-    training: Source,
-    validation: Source,
     observer: Observer = SILENT,
     checkpoint: StageCheckpoint = NOTHING_KEPT,
-    objective: Objective = _CROSS_ENTROPY,
 ) -> list[Mapping[str, Any]]:
-    """Fit a model with Adam until the validation loss stops falling.
+    """Fit until the validation loss stops falling.
 
-    The model ends with the weights of the epoch with the lowest validation loss, or with those
+    The learner ends with the weights of the epoch with the lowest validation loss, or with those
     it began with when no epoch lowered it.
 
     Args:
-        model: Keras model that ends in probabilities; its ``trainable`` flags are respected.
-        stage: Learning rate, most epochs, patience.
-        training: What to learn from.
-        validation: What to stop by.
+        learner: What is fitted, with all it learns from.
+        stage: Most epochs, patience.
         observer: Hears of every epoch.
         checkpoint: Where fitting goes on, and where it could.
-        objective: What is lowered.
 
     Returns:
         One mapping of :data:`HISTORY_COLUMNS` per epoch.
@@ -61,23 +51,18 @@ def fit(
         TrainingError: the loss became infinite or no number.
         OutputError: the checkpoint is another model's.
     """
-    optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
-    optimizer.build(model.trainable_variables)
-    train_epoch = training.compile(_training_step(model, optimizer, objective))
-    validate = validation.compile(_validation_step(model, objective))
-
-    state = checkpoint.restore(model, optimizer)
+    state = checkpoint.restore(learner)
     if state is None:
-        start_loss, _ = validate(0)
-        state = FitState(start_loss, start_loss, 0, model.get_weights(), [])
+        start_loss, _ = learner.validate()
+        state = FitState(start_loss, start_loss, 0, learner.get_weights(), [])
     history = state.history
     with observer.task(f"Training {stage.name}", total=stage.epochs, unit="epochs") as advance:
         advance(len(history))
         for epoch in range(len(history), stage.epochs):
             started = time.perf_counter()
-            learning_rate = float(optimizer.learning_rate)
-            loss, accuracy = train_epoch(epoch)
-            val_loss, val_accuracy = validate(0)
+            learning_rate = learner.learning_rate
+            loss, accuracy = learner.train_epoch(epoch)
+            val_loss, val_accuracy = learner.validate()
             figures = (stage.name, epoch + 1, loss, accuracy, val_loss, val_accuracy)
             seconds = round(time.perf_counter() - started, 4)
             row = dict(zip(HISTORY_COLUMNS, (*figures, learning_rate, seconds), strict=True))
@@ -91,57 +76,14 @@ def fit(
                 )
             if val_loss < state.best_loss:
                 state.best_loss, state.best_epoch = val_loss, epoch + 1
-                state.best_weights = model.get_weights()
+                state.best_weights = learner.get_weights()
             elif epoch + 1 - state.best_epoch >= stage.patience:
                 break
-            checkpoint.save(model, optimizer, state)
-    model.set_weights(state.best_weights)
+            checkpoint.save(learner, state)
+    learner.set_weights(state.best_weights)
     if state.best_epoch == 0:
         observer.note(
             f"Stage {stage.name!r} did not lower the validation loss ({state.start_loss:.4f}); "
             "its changes were undone."
         )
     return history
-
-
-def _learning_rate(stage: Stage, steps: int) -> Any:
-    """A number, or a schedule over all steps of the stage (Loshchilov 2016, arXiv:1608.03983)."""
-    if stage.schedule == "constant":
-        return float(stage.learning_rate)
-    return keras().optimizers.schedules.CosineDecay(
-        float(stage.learning_rate), decay_steps=stage.epochs * steps
-    )
-
-
-def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
-    tf = tensorflow()
-    variables = [variable.value for variable in model.trainable_variables]
-
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            probabilities = model(inputs, training=True)
-            loss = tf.reduce_mean(objective.of_training(labels, probabilities))
-            if model.losses:
-                loss += tf.add_n(model.losses)
-        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
-        size = tf.cast(tf.size(labels), tf.float32)
-        return loss * size, _right(probabilities, labels)
-
-    return step
-
-
-def _validation_step(model: Any, objective: Objective) -> Step:
-    tf = tensorflow()
-
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
-        probabilities = model(inputs, training=False)
-        losses = objective.of_validation(labels, probabilities)
-        return tf.reduce_sum(losses), _right(probabilities, labels)
-
-    return step
-
-
-def _right(probabilities: Any, labels: Any) -> Any:
-    tf = tensorflow()
-    hits = tf.equal(tf.argmax(probabilities, axis=-1), labels)
-    return tf.reduce_sum(tf.cast(hits, tf.float32))

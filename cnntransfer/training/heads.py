@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ..data.views import Views
-from ..models.classifier import build_head, head_layers, standardise
+from ..models.head import HeadModel, head_layers, initial_weights
 from ..progress import SILENT, Observer
-from ..recipe import OTHER_HEADS, Head, Recipe, Stage
+from ..recipe import HEAD_STAGE, OTHER_HEADS, Head, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint
 from .features import Features
 from .fit import fit
 from .objective import objective
-from .sources import FeatureSource
+from .perceptron import Examples, Perceptron
 
 Rows = list[Mapping[str, Any]]
 
@@ -26,13 +28,18 @@ class FittedHead:
 
     Attributes:
         head: What it is made of.
-        model: Keras model, features (batch, d) -> probabilities (batch, classes).
+        learner: Holds its numbers.
         history: One row per epoch and stage.
     """
 
     head: Head
-    model: Any
+    learner: Perceptron
     history: Rows
+
+    @property
+    def model(self) -> HeadModel:
+        """Features (n, d) -> probabilities (n, classes)."""
+        return self.learner.model()
 
     @property
     def val_loss(self) -> float:
@@ -61,13 +68,11 @@ class HeadData:
     training: Features
     held_out: Features
 
-    def sources(self, recipe: Recipe) -> tuple[FeatureSource, FeatureSource]:
-        """Training and validation."""
-        size, dataset = recipe.batch_size, self.views.dataset
-        return (
-            FeatureSource(self.training, dataset, "train", size, recipe.seed),
-            FeatureSource(self.held_out, dataset, "val", size, None),
-        )
+    def examples(self, features: Features, subset: str) -> Examples:
+        """Those features that belong to images of a subset."""
+        dataset = self.views.dataset
+        rows = np.flatnonzero(np.isin(features.samples, dataset.subset(subset)))
+        return Examples(features.values, rows, dataset.labels()[features.samples[rows]])
 
 
 def fit_head(
@@ -102,7 +107,7 @@ def fit_head(
     checkpoint.settle_head(best.head)
     for stage in stages:
         rows = [row for row in best.history if row["stage"] == stage.name]
-        checkpoint.stage(stage).once(best.model, partial(list, rows))
+        checkpoint.stage(stage).once(best.learner, partial(list, rows))
     return best
 
 
@@ -114,14 +119,24 @@ def _fit(
     observer: Observer,
     checkpoint: Checkpoint,
 ) -> FittedHead:
-    classes = len(data.views.dataset.class_names)
-    model = build_head(head_layers(head, classes, recipe.seed), data.training.values.shape[1])
-    standardise(model.layers, data.training.plain)
-    history: Rows = []
+    layers = head_layers(head, len(data.views.dataset.class_names), recipe.seed)
+    training, validation = (
+        data.examples(data.training, "train"),
+        data.examples(data.held_out, "val"),
+    )
     aim = objective(recipe, data.views.dataset)
+    weights = initial_weights(layers, data.training.plain)
+
+    def learner(stage: Stage) -> Perceptron:
+        return Perceptron(
+            layers, weights, stage, training, validation, recipe.batch_size, recipe.seed, aim
+        )
+
+    history: Rows = []
+    fitted = learner(HEAD_STAGE)  # As it begins, should there be no stage.
     for stage in stages:
         kept = checkpoint.stage(stage)
-        training, validation = data.sources(recipe)
-        work = partial(fit, model, stage, training, validation, observer, kept, aim)
-        history += kept.once(model, work)
-    return FittedHead(head, model, history)
+        fitted = learner(stage)
+        history += kept.once(fitted, partial(fit, fitted, stage, observer, kept))
+        weights = fitted.model().weights
+    return FittedHead(head, fitted, history)

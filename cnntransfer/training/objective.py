@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..frameworks import keras, tensorflow
@@ -25,6 +26,19 @@ class Objective:
 
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
+
+    def targets(self, labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+        """What training compares probabilities with, float32 (n, classes): smoothed labels."""
+        even = self.label_smoothing / classes
+        targets = np.full((len(labels), classes), even, np.float32)
+        targets[np.arange(len(labels)), labels] += 1 - self.label_smoothing
+        return targets
+
+    def weights(self, labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What each example counts, float32 (n,)."""
+        if not self.class_weights:
+            return np.ones(len(labels), np.float32)
+        return np.array(self.class_weights, np.float32)[labels]
 
     def of_training(self, labels: Any, probabilities: Any) -> Any:
         """Loss of every example.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from .features import Engine, Features
 
 #: What ``auto`` tries. Not int8: its features are not equal (docs/speed.md).
 _FASTER = "bfloat16"
-#: ``auto`` tries nothing when the float32 features take less than that.
-_WORTH_SECONDS = 10.0
+#: ``auto`` tries nothing when the float32 features take less than that: TensorFlow would have to be
+#: imported.
+_WORTH_SECONDS = 20.0
 _SAMPLE = 32
 #: So many of them tell how fast the usual way is.
 _TIMED = 8
@@ -30,6 +32,8 @@ _LEAST_COSINE = 0.999
 #: comparison only keeps nonsense out.
 _LEAST_STAGE_COSINE = 0.99
 _LEAST_RATIO = 1.1
+#: As Linux names them: those of Intel and AMD, and that of ARM.
+_BFLOAT16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def choose_precision(
     """
     if wanted != AUTO:
         return Choice(wanted)
+    if not may_be_faster(wanted):
+        return Choice(REFERENCE)
     for precision in (REFERENCE, _FASTER):
         if not extractor.store(precision).missing(requests):
             return Choice(precision)
@@ -83,6 +89,23 @@ def choose_precision(
     return Choice(REFERENCE)
 
 
+def may_be_faster(wanted: str) -> bool:
+    """Whether another arithmetic than float32 may be taken for features here."""
+    return wanted not in (AUTO, REFERENCE) or (wanted == AUTO and _has_bfloat16())
+
+
+def _has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16; where it does not say, not.
+
+    Without them TensorFlow computes in it, but slower than in float32.
+    """
+    try:
+        said = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return not _BFLOAT16_FLAGS.isdisjoint(said.split())
+
+
 def choose_stage_precision(
     stage: Stage, model: Any, views: Views, observer: Observer = SILENT
 ) -> str:
@@ -95,6 +118,8 @@ def choose_stage_precision(
     """
     if stage.precision != AUTO:
         return stage.precision
+    if not _has_bfloat16():
+        return REFERENCE
     sample = views.requests(1, "val")[:_SAMPLE]
 
     (features, seconds), (faster, faster_seconds) = (

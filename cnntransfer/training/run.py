@@ -26,25 +26,26 @@ from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..data.views import Request, Views
-from ..engines.conversion import convert
+from ..engines.conversion import convert, in_keras
+from ..engines.head_file import write_head
 from ..engines.litert import LiteRTEngine
 from ..engines.parity import check_parity
 from ..errors import OutputError, UsageError
-from ..frameworks import keras
 from ..metrics import Evaluation, figures
 from ..metrics import prepare as prepare_metrics
+from ..models.archive import write_classifier
 from ..models.backbones import Backbone, get_backbone
-from ..models.classifier import Trunk, build_trunk, check_image_size
+from ..models.classifier import Trunk, check_image_size
 from ..models.weights import find_weights
-from ..parallel import available_cores, meanwhile, start
+from ..parallel import Later, available_cores, meanwhile, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
 from .advice import advice
 from .checkpoint import CheckpointFolder
-from .extraction import REFERENCE, Extractor, TrunkSpec, reference_rows
+from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
-from .precision import Choice, choose_precision
+from .precision import Choice, choose_precision, may_be_faster
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, check_stages, train
 
@@ -66,7 +67,15 @@ class Clock:
         """Add the time that the block takes to a step."""
         started = time.perf_counter()
         yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 3)
+        self._add(name, time.perf_counter() - started)
+
+    def move(self, seconds: float, source: str, target: str) -> None:
+        """Count some of a step's time as another's, which was done in between."""
+        self._add(source, -seconds)
+        self._add(target, seconds)
+
+    def _add(self, name: str, seconds: float) -> None:
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
 
 
 def run(
@@ -145,19 +154,25 @@ def _run(
         check_target(show_input, overwrite=False)
         _check_apart(show_input, recipe)
     clock = Clock()
+    metrics_ready = start(prepare_metrics)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     spec = TrunkSpec(backbone, _input_spec(recipe), recipe.pooling, weights)
     listing = listing or list_images(Path(str(recipe.data)))
-    # Importing TensorFlow takes seconds; images are read and run through LiteRT meanwhile.
-    built = start(lambda: build_trunk(backbone, spec.input.image_size, recipe.pooling, weights))
-    built.add_done_callback(lambda trunk: prepare_metrics())
+    trunk = Later(spec.build)
+    litert = LiteRTTrunk(spec, trunk, observer)
+    unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
+    if unfreezes or recipe.precision == "bfloat16" or not litert.is_ready:
+        # Importing TensorFlow takes seconds; images are read meanwhile.
+        trunk.begin()
 
     with clock.step("read images"):
-        kept = reference_rows(spec)
-        dataset, pixels = read_dataset(
-            listing, spec.input, observer, lambda digest: kept.find((digest, 0)) is not None
-        )
+        is_usual = recipe.precision == REFERENCE or not may_be_faster(recipe.precision)
+        engine = litert.engine() if litert.is_ready and is_usual else None
+        more_views = unfreezes or auto_views(len(listing.entries)) > 1 or recipe.views != AUTO
+        with FirstLook(spec, engine, keep_pixels=more_views) as look:
+            dataset, pixels = read_dataset(listing, spec.input, observer, look.knows, look)
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
+    clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
     for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
@@ -166,9 +181,9 @@ def _run(
     if show_input:
         write_views(dataset, pixels, views.augmenter, int(recipe.views), show_input)
 
-    extractor = Extractor(spec, views, built, observer)
+    extractor = Extractor(spec, views, trunk, observer, litert)
     with clock.step("prepare the backbone"):
-        converted = extractor.converted()
+        converted = litert.converted()
     with clock.step("compute features"):
         held_out = extractor.features(views.requests(1, "val", "test"))
         requests = views.requests(int(recipe.views), "train")
@@ -177,30 +192,31 @@ def _run(
         )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.features(requests, recipe.precision)
-    with clock.step("load TensorFlow"):
-        keras()
+    if unfreezes:
+        with clock.step("load TensorFlow"):
+            trunk.result()
+    # Not meanwhile: an import would keep Python's lock from hundreds of short array operations.
+    metrics_ready.result()
     with clock.step("train"):
         recipe, trained = _train(
-            recipe, extractor, views, built.result, choice, held_out, training, observer, checkpoint
+            recipe, extractor, views, trunk.result, choice, held_out, training, observer, checkpoint
         )
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
-        with (
-            clock.step("write the bundle"),
-            meanwhile(lambda: trained.classifier.save(bundle.keras_file)),
-        ):
+        with clock.step("write the bundle"):
             positions = dataset.subset("val", "test")
-            rows = held_out.of(positions)
-            parity: dict[str, Any] = {}
-            if trained.trunk_changed:
+            if trained.classifier is None:
+                rows, parity = held_out.of(positions), dict(converted.parity)
+                shutil.copyfile(converted.litert_file, bundle.trunk_file)
+                write_classifier(converted.keras_file, trained.head, bundle.keras_file)
+            else:
                 plain = [(position, 0) for position in positions]
                 with observer.task("Converting the fine-tuned backbone"):
-                    rows, parity["trunk"] = _convert_tuned(built.result(), bundle, views, plain)
-            else:
-                shutil.copyfile(converted.file, bundle.trunk_file)
-                parity["trunk"] = converted.parity
-            convert(trained.head, bundle.head_file)
+                    rows, parity = _convert_tuned(
+                        trunk.result(), trained.classifier, bundle, views, plain
+                    )
+            write_head(trained.head, bundle.head_file)
             parity["head"] = check_parity(trained.head, bundle.head_file, rows)
         with clock.step("evaluate"):
             head = LiteRTEngine([bundle.head_file])
@@ -241,11 +257,11 @@ def _train(
     checkpoint.begin(recipe, choice)
     trained = train(recipe, backbone, trunk, data, observer, checkpoint)
     recipe = trained.recipe
-    if choice.features is None or trained.trunk_changed:
+    if choice.features is None or trained.classifier is not None:
         return recipe, trained
     labels = views.dataset.labels()[list(choice.sample)]
     right = [
-        np.asarray(trained.head(rows)).argmax(axis=1) == labels
+        trained.head(rows).argmax(axis=1) == labels
         for rows in (choice.features, held_out.of(choice.sample))
     ]
     if right[0].sum() == right[1].sum():
@@ -337,12 +353,13 @@ def _input_spec(recipe: Recipe) -> InputSpec:
 
 
 def _convert_tuned(
-    trunk: Trunk, bundle: Bundle, views: Views, requests: Sequence[Request]
+    trunk: Trunk, classifier: Any, bundle: Bundle, views: Views, requests: Sequence[Request]
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Convert a trunk that was trained; its features of the held-out images, and its parity."""
-    convert(trunk.model, bundle.trunk_file)
+    """Write a trunk that was trained; its features of the held-out images, and its parity."""
+    with meanwhile(lambda: classifier.save(bundle.keras_file)):
+        convert(trunk.model, bundle.trunk_file)
     probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
-    parity = check_parity(trunk.model, bundle.trunk_file, probes)
+    parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
     engine = LiteRTEngine([bundle.trunk_file], available_cores())
     outputs = engine.map(views.image, requests)
     return np.stack([output.features for output in outputs]), parity

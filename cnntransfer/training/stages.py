@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import compress
 from typing import Any
 
@@ -25,20 +25,23 @@ from ..frameworks import arithmetic
 from ..models.backbones import Backbone
 from ..models.classifier import (
     Trunk,
+    Waist,
     build_classifier,
-    copy_weights,
-    head_layers,
+    head_of,
     set_trainable,
     waist_below,
     weights_digest,
 )
+from ..models.head import HeadModel
 from ..progress import SILENT, Observer
-from ..recipe import Recipe, Stage
+from ..recipe import AUTO, Recipe, Stage
 from .activations import Activations
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .fit import fit
 from .heads import HeadData, Rows, fit_head
-from .objective import objective
+from .learner import MODEL
+from .network import Network, Variables, choose_jit
+from .objective import Objective, objective
 from .precision import choose_stage_precision
 from .sources import StreamSource
 
@@ -62,16 +65,15 @@ class Trained:
     """What training gave.
 
     Attributes:
-        head: Keras model, features (batch, d) -> probabilities (batch, classes).
-        classifier: Keras model, image -> probabilities, with the same head.
-        trunk_changed: Whether weights of the backbone are not what they were.
+        head: Features (n, d) -> probabilities (n, classes).
+        classifier: Keras model, image -> probabilities, with the same head; ``None`` where the
+            backbone's weights are what they were.
         history: One row per epoch and stage, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
         recipe: With everything settled that was ``auto`` or a choice.
     """
 
-    head: Any
-    classifier: Any
-    trunk_changed: bool
+    head: HeadModel
+    classifier: Any | None
     history: tuple[Mapping[str, Any], ...]
     recipe: Recipe
 
@@ -106,8 +108,7 @@ def train(
     Args:
         recipe: Whose stages; those with a frozen trunk come first (:func:`check_stages`).
         backbone: Where its blocks begin.
-        trunk: Gives the trunk when it is needed: perhaps it is still being built while the head
-            is trained.
+        trunk: Gives the trunk, if a stage needs it.
         data: What to learn from.
         observer: Hears of every epoch.
         checkpoint: What was done before an interruption, and what is kept for the next.
@@ -118,20 +119,16 @@ def train(
     """
     is_frozen = [not backbone.cut(stage.unfreeze) for stage in recipe.stages]
     fitted = fit_head(recipe, list(compress(recipe.stages, is_frozen)), data, observer, checkpoint)
-    # The classifier has a head of its own, so that every layer has one place in one graph.
-    top = head_layers(fitted.head, len(data.views.dataset.class_names), recipe.seed)
-    classifier = build_classifier(trunk(), top)
-    copy_weights(fitted.model.layers, top)
     recipe = dataclasses.replace(recipe, head=fitted.head, choose_head=False)
-    changed = False
-    history = fitted.history
-    if not all(is_frozen):
-        recipe, rows, changed = _fit_unfrozen(
-            recipe, backbone, trunk(), classifier, data, observer, checkpoint
-        )
-        history = history + rows
-        copy_weights(top, fitted.model.layers)
-    return Trained(fitted.model, classifier, changed, tuple(history), recipe)
+    if all(is_frozen):
+        return Trained(fitted.model, None, tuple(fitted.history), recipe)
+    classifier = build_classifier(trunk(), fitted.model)
+    recipe, history, changed = _fit_unfrozen(
+        recipe, backbone, trunk(), classifier, data, observer, checkpoint
+    )
+    head = head_of(classifier, fitted.model.layers)
+    history = [*fitted.history, *history]
+    return Trained(head, classifier if changed else None, tuple(history), recipe)
 
 
 def _fit_unfrozen(
@@ -165,21 +162,14 @@ def _fit_unfrozen(
                 )
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)
-            checkpoint.settle_stage(stage)
             kept = checkpoint.stage(stage)
-            work = partial(
-                _fit_top,
-                recipe,
-                stage,
-                top_layers,
-                trunk,
-                digests,
-                classifier,
-                data,
-                observer,
-                kept,
-            )
-            history += kept.once(classifier, work)
+            on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
+            waist = None if on_pixels else waist_below(trunk, top_layers)
+            top = cache(partial(_top, recipe, stage, waist, digests, classifier, data, observer))
+            stage = _settle_jit(stage, top, observer)
+            checkpoint.settle_stage(stage)
+            holder = Variables(classifier.name, **{MODEL: classifier})
+            history += kept.once(holder, partial(_fit_top, stage, top, observer, kept))
             digests = check_frozen(trunk, digests)
         stages.append(stage)
     return dataclasses.replace(recipe, stages=tuple(stages)), history, digests != before
@@ -210,21 +200,30 @@ def check_frozen(trunk: Trunk, before: tuple[str, ...]) -> tuple[str, ...]:
     return after
 
 
-def _fit_top(
+@dataclass(frozen=True)
+class _Top:
+    """What a stage that unfreezes layers fits, and to what."""
+
+    model: Any
+    training: StreamSource
+    validation: StreamSource
+    objective: Objective
+
+    def learner(self, stage: Stage) -> Network:
+        return Network(self.model, stage, self.training, self.validation, self.objective)
+
+
+def _top(
     recipe: Recipe,
     stage: Stage,
-    top_layers: int,
-    trunk: Trunk,
+    waist: Waist | None,
     digests: tuple[str, ...],
     classifier: Any,
     data: TrainingData,
     observer: Observer,
-    kept: StageCheckpoint,
-) -> Rows:
-    """Fit the head and the top layers: on kept activations if there can be any, else on pixels."""
+) -> _Top:
+    """The layers above a waist with kept activations, if there can be any; else all on pixels."""
     views = data.views
-    on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
-    waist = None if on_pixels else waist_below(trunk, top_layers)
     model, count = classifier, None
     fetch: Callable[[Request], NDArray[Any]] = views.image
     shape: tuple[int, ...] = (*views.pixels.spec.image_size, 3)
@@ -239,6 +238,19 @@ def _fit_top(
         StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
         for subset, seed in (("train", recipe.seed), ("val", None))
     )
-    aim = objective(recipe, views.dataset)
+    return _Top(model, training, validation, objective(recipe, views.dataset))
+
+
+def _settle_jit(stage: Stage, top: Callable[[], _Top], observer: Observer) -> Stage:
+    if stage.jit_compile != AUTO:
+        return stage  # Settled by an earlier run, whose work may be there already.
     with arithmetic(stage.precision):
-        return fit(model, stage, training, validation, observer, kept, aim)
+        steps = stage.epochs * top().training.steps
+        return choose_jit(stage, steps, top().learner, observer)
+
+
+def _fit_top(
+    stage: Stage, top: Callable[[], _Top], observer: Observer, kept: StageCheckpoint
+) -> Rows:
+    with arithmetic(stage.precision):
+        return fit(top().learner(stage), stage, observer, kept)

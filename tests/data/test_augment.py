@@ -3,12 +3,14 @@
 import dataclasses
 import hashlib
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from cnntransfer.data.augment import Augmenter
+from cnntransfer.data.augment import Augmenter, random_transform
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import AUGMENTATION_PRESETS, Augmentation
 
@@ -46,23 +48,6 @@ def test_view_zero_is_the_image_itself():
     assert Augmenter(STRONG, 0).view(IMAGE, DIGESTS[0], 0) is IMAGE
 
 
-def test_keras_is_imported_once_and_for_the_first_view_that_needs_it(monkeypatch):
-    imports = []
-
-    def counted():
-        imports.append(1)
-        return tensorflow()
-
-    monkeypatch.setattr("cnntransfer.data.augment.tensorflow", counted)
-    augmenter = Augmenter(STRONG, 0)
-    augmenter.view(IMAGE, DIGESTS[0], 0)
-    Augmenter(Augmentation(), 0).view(IMAGE, DIGESTS[0], 1)
-    assert not imports
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda digest: augmenter.view(IMAGE, digest, 1), DIGESTS))
-    assert len(imports) == 1
-
-
 def test_an_identity_changes_nothing():
     augmenter = Augmenter(Augmentation(fill_mode="wrap", cval=7.0), 0)
     assert augmenter.view(IMAGE, DIGESTS[0], 5) is IMAGE
@@ -77,12 +62,78 @@ def test_the_image_is_not_written_to():
     assert not np.array_equal(changed, image)
 
 
-def test_numpy_s_global_random_numbers_are_left_alone():
-    np.random.seed(5)
-    expected = np.random.random(4)
-    np.random.seed(5)
-    Augmenter(STRONG, 0).view(IMAGE, DIGESTS[0], 1)
-    assert np.array_equal(np.random.random(4), expected)
+DRAWS = {
+    "rotation": {"rotation_range": 30.0},
+    "shift sideways": {"width_shift_range": 0.2},
+    "shift down": {"height_shift_range": 0.9},
+    "shift sideways by pixels": {"width_shift_range": 5.5},
+    "shift down by pixels": {"height_shift_range": 1.0},
+    "shifts by whole pixels": {"width_shift_range": 4, "height_shift_range": 7},
+    "shear": {"shear_range": 45.0},
+    "zoom by a fraction": {"zoom_range": 0.3},
+    "zoom by a whole number": {"zoom_range": 1},
+    "zoom in a range": {"zoom_range": (0.5, 1.5)},
+    "zoom in a list": {"zoom_range": [0.8, 1.2]},
+    "always the same zoom": {"zoom_range": (2.0, 2.0)},
+    "no zoom": {"zoom_range": (1.0, 1.0)},
+    "brightness": {"brightness_range": (0.3, 1.9)},
+    "channel shift": {"channel_shift_range": 40.0},
+    "mirror": {"horizontal_flip": True},
+    "upside down": {"vertical_flip": True},
+    "both flips": {"horizontal_flip": True, "vertical_flip": True},
+    **{name: dataclasses.asdict(AUGMENTATION_PRESETS[name]) for name in ("light", "strong")},
+    "all": {**dataclasses.asdict(STRONG), "vertical_flip": True},
+}
+
+
+def generator_of(settings):
+    return tensorflow().keras.preprocessing.image.ImageDataGenerator(
+        **dataclasses.asdict(settings), data_format="channels_last"
+    )
+
+
+def keras_parameters(generator, shape, seed):
+    """What Keras draws, with the shifts that it takes for each other put right."""
+    parameters = generator.get_random_transform(shape, seed=seed)
+    parameters["tx"], parameters["ty"] = parameters["ty"], parameters["tx"]
+    return parameters
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+def test_the_draws_are_keras_s_to_the_last_bit(kind):
+    settings = Augmentation(**DRAWS[kind])
+    generator = generator_of(settings)
+    for seed in [*range(300), *range(2**32 - 100, 2**32), *range(10**9, 10**9 + 100)]:
+        expected = keras_parameters(generator, IMAGE.shape, seed)
+        assert random_transform(settings, *IMAGE.shape[:2], seed) == expected
+
+
+def test_every_setting_is_drawn_alone_and_with_all_others():
+    drawn = {field.name for field in dataclasses.fields(Augmentation)} - {"fill_mode", "cval"}
+    neutral = dataclasses.asdict(Augmentation())
+    alone = [set(settings) for settings in DRAWS.values() if len(settings) == 1]
+    assert set().union(*alone) == drawn
+    assert all(DRAWS["all"][name] != neutral[name] for name in drawn)
+
+
+def test_neither_numpy_s_global_random_numbers_nor_keras_are_touched():
+    script = """
+import sys
+import numpy as np
+from cnntransfer.data.augment import Augmenter
+from cnntransfer.recipe import AUGMENTATION_PRESETS
+np.random.seed(5)
+expected = np.random.random(4)
+np.random.seed(5)
+image = np.zeros((8, 8, 3), np.uint8)
+Augmenter(AUGMENTATION_PRESETS["strong"], 0).view(image, "0", 1)
+assert np.array_equal(np.random.random(4), expected)
+print(*[name for name in ("tensorflow", "keras", "scipy") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == []
 
 
 @pytest.mark.parametrize(
@@ -96,15 +147,12 @@ def test_numpy_s_global_random_numbers_are_left_alone():
     ],
 )
 def test_views_are_those_of_image_data_generator(settings):
-    generator = tensorflow().keras.preprocessing.image.ImageDataGenerator(
-        **dataclasses.asdict(settings), data_format="channels_last"
-    )
+    generator = generator_of(settings)
     augmenter = Augmenter(settings, 3)
     for digest in DIGESTS[:3]:
         key = hashlib.sha256(f"{digest}:2:3".encode()).digest()
         seed = int.from_bytes(key[:4], "big")
-        parameters = generator.get_random_transform(IMAGE.shape, seed=seed)
-        parameters["tx"], parameters["ty"] = parameters["ty"], parameters["tx"]
+        parameters = keras_parameters(generator, IMAGE.shape, seed)
         expected = generator.apply_transform(IMAGE.astype(np.float32), parameters)
         view = augmenter.view(IMAGE, digest, 2)
         # Rounded: half a grey level, and what the interpolation in float32 may differ.

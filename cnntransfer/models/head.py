@@ -1,0 +1,231 @@
+"""The head as data: its layers, its numbers, and what they compute.
+
+A head stands on frozen features, so it needs no network to be trained, run or written down:
+features of shape (n, d) -> probabilities of shape (n, classes). Its layers are described in Keras'
+words, once, by :func:`head_layers`; Keras builds them (:mod:`.classifier`), NumPy trains them
+(:mod:`cnntransfer.training.perceptron`), and ``model.keras`` and ``head.tflite`` hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipe import Head
+
+Array = NDArray[np.float32]
+#: By name of the layer, its arrays in the order of Keras' ``get_weights``: ``Dense`` kernel
+#: (inputs, units) and bias (units,); ``BatchNormalization`` gamma and beta (where it has them),
+#: moving mean and moving variance, each (features,).
+HeadWeights = Mapping[str, tuple[Array, ...]]
+
+STANDARDISE_NAME = "standardise"
+OUTPUT_NAME = "probabilities"
+#: Keras' defaults for the layers of a head.
+_EPSILON, MOMENTUM = 1e-3, 0.99
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a head.
+
+    Attributes:
+        kind: Its class in ``keras.layers``.
+        name: Its name in the model.
+        config: The other arguments of that class, plain values.
+    """
+
+    kind: str
+    name: str
+    config: Mapping[str, Any]
+
+
+def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
+    """The layers from features to probabilities.
+
+    The first standardises the features with the training set's mean and variance
+    (:func:`standardisation`). It is a batch normalisation that always infers, so that it folds
+    into the next layer when the model is converted.
+
+    Args:
+        head: Widths, activation, regularisation.
+        classes: Units of the last layer.
+        seed: Decides the initial kernels and what dropout drops.
+    """
+
+    def dense(name: str, units: int, number: int, activation: str) -> Layer:
+        config = {
+            "units": units,
+            "activation": activation,
+            "kernel_initializer": _described("GlorotUniform", seed=(seed + number) % 2**32),
+            "kernel_regularizer": _described("L2", l2=head.l2) if head.l2 else None,
+        }
+        return Layer("Dense", name, config)
+
+    def dropout(name: str, number: int) -> Layer:
+        return Layer("Dropout", name, {"rate": head.dropout, "seed": (seed + number) % 2**32})
+
+    fixed = {"center": False, "scale": False, "epsilon": 1e-7, "trainable": False}
+    layers = [Layer("BatchNormalization", STANDARDISE_NAME, fixed)]
+    for number, width in enumerate(head.units, start=1):
+        name = f"hidden{number}"
+        layers.append(dense(name, width, number, "linear"))
+        if head.batch_normalization:
+            layers.append(
+                Layer(
+                    "BatchNormalization", f"{name}_bn", {"epsilon": _EPSILON, "momentum": MOMENTUM}
+                )
+            )
+        activation = {"activation": head.activation}
+        layers.append(Layer("Activation", f"{name}_{head.activation}", activation))
+        if head.dropout:
+            layers.append(dropout(f"{name}_dropout", number))
+    if head.dropout and not head.units:
+        layers.append(dropout("dropout", 0))
+    layers.append(dense(OUTPUT_NAME, classes, 0, "softmax"))
+    return tuple(layers)
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """A head with its numbers; a function from features to probabilities.
+
+    Attributes:
+        layers: What :func:`head_layers` gave.
+        weights: The arrays of those layers that have some.
+    """
+
+    layers: tuple[Layer, ...]
+    weights: HeadWeights
+
+    @property
+    def features(self) -> int:
+        """How many numbers it takes."""
+        return len(self.weights[STANDARDISE_NAME][0])
+
+    @property
+    def classes(self) -> int:
+        """How many probabilities it gives."""
+        return len(self.weights[OUTPUT_NAME][1])
+
+    def __call__(self, features: Array) -> Array:
+        """Probabilities, float32 (n, classes), of features, float32 (n, d)."""
+        x = features
+        for layer in self.layers:
+            x = _INFERENCE[layer.kind](layer, self.weights.get(layer.name, ()), x)
+        return x
+
+
+def initial_weights(layers: tuple[Layer, ...], features: Array) -> HeadWeights:
+    """The numbers that training begins with.
+
+    Kernels are drawn from Glorot's uniform distribution (Glorot & Bengio 2010), biases are zero.
+
+    Args:
+        layers: What :func:`head_layers` gave.
+        features: Of the training images, float32 (n, d): what the first layer standardises.
+    """
+    weights: dict[str, tuple[Array, ...]] = {}
+    width = features.shape[1]
+    for layer in layers:
+        if layer.name == STANDARDISE_NAME:
+            weights[layer.name] = standardisation(features)
+        elif layer.kind == "BatchNormalization":
+            ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+            weights[layer.name] = (ones, zeros, zeros.copy(), ones.copy())
+        elif layer.kind == "Dense":
+            units = layer.config["units"]
+            limit = np.sqrt(6 / (width + units))
+            generator = np.random.default_rng(layer.config["kernel_initializer"]["config"]["seed"])
+            kernel = generator.uniform(-limit, limit, (width, units)).astype(np.float32)
+            weights[layer.name] = (kernel, np.zeros(units, np.float32))
+            width = units
+    return weights
+
+
+def standardisation(features: Array) -> tuple[Array, Array]:
+    """Mean and variance of features, float32 (d,) each.
+
+    A variance counts as at least the average one, so that features that hardly vary are not
+    amplified to the size of the others (``docs/accuracy.md``).
+
+    Args:
+        features: float32, shape (n, d).
+    """
+    # Block by block: NumPy's own var() would need twice the memory of the features.
+    blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(features)
+    squares = (np.square(block - mean).sum(axis=0) for block in blocks)
+    variance = sum(squares) / len(features)
+    floor = max(float(variance.mean()), 1e-7)
+    return mean.astype(np.float32), np.maximum(variance, floor).astype(np.float32)
+
+
+def affine(layer: Layer, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
+    """What a batch normalisation that infers multiplies by and then adds; (d,) each."""
+    *trained, mean, variance = arrays
+    gamma, beta = trained or (np.float32(1), np.float32(0))
+    scale = (gamma / np.sqrt(variance + np.float32(layer.config["epsilon"]))).astype(np.float32)
+    return scale, beta - mean * scale
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
+    half = np.float32(0.5)
+    result: Array = half * np.tanh(half * x) + half
+    return result
+
+
+def gelu(x: Array) -> Array:
+    """x times the normal distribution's cumulative function (Hendrycks 2016, arXiv:1606.08415)."""
+    from scipy.special import ndtr
+
+    result: Array = x * ndtr(x)
+    return result
+
+
+def softmax(x: Array) -> Array:
+    """exp(x), scaled so that each row sums to 1."""
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    result: Array = powers / powers.sum(axis=1, keepdims=True)
+    return result
+
+
+#: By Keras' name, for arrays of shape (n, d).
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "gelu": gelu,
+    "silu": lambda x: x * sigmoid(x),
+    "tanh": np.tanh,
+    "softmax": softmax,
+}
+
+
+def _normalise(layer: Layer, arrays: tuple[Array, ...], x: Array) -> Array:
+    scale, shift = affine(layer, arrays)
+    return x * scale + shift
+
+
+def _dense(layer: Layer, arrays: tuple[Array, ...], x: Array) -> Array:
+    kernel, bias = arrays
+    return ACTIVATIONS[layer.config["activation"]](x @ kernel + bias)
+
+
+#: What a layer of each kind computes when nothing is trained.
+_INFERENCE: Mapping[str, Callable[[Layer, tuple[Array, ...], Array], Array]] = {
+    "BatchNormalization": _normalise,
+    "Dense": _dense,
+    "Activation": lambda layer, arrays, x: ACTIVATIONS[layer.config["activation"]](x),
+    "Dropout": lambda layer, arrays, x: x,
+}
+
+
+def _described(class_name: str, **config: Any) -> dict[str, Any]:
+    """An object of Keras as its ``get`` functions take it."""
+    return {"class_name": class_name, "config": config}

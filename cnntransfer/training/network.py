@@ -1,0 +1,180 @@
+"""Fitting a Keras network, for the stages that unfreeze layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..frameworks import keras, tensorflow
+from ..progress import SILENT, Observer
+from ..recipe import AUTO, Stage
+from .learner import MODEL, Arrays, same_shapes
+from .objective import Objective
+from .sources import Step, StreamSource
+
+#: A stage is compiled only if it takes so long without: compiling takes 5 s.
+_WORTH_SECONDS = 60.0
+_LEAST_RATIO = 1.1
+
+
+class Variables:
+    """The variables of Keras objects: a :class:`cnntransfer.training.learner.Holder`.
+
+    Args:
+        name: See there.
+        groups: By name, what has ``variables``.
+    """
+
+    def __init__(self, name: str, **groups: Any) -> None:
+        self.name = name
+        self._groups = groups
+
+    def arrays(self) -> Arrays:
+        """See :class:`cnntransfer.training.learner.Holder`."""
+        return {
+            name: [variable.numpy() for variable in group.variables]
+            for name, group in self._groups.items()
+        }
+
+    def put(self, arrays: Arrays) -> bool:
+        """See :class:`cnntransfer.training.learner.Holder`."""
+        if not same_shapes(self.arrays(), arrays):
+            return False
+        for name, given in arrays.items():
+            for variable, array in zip(self._groups[name].variables, given, strict=True):
+                variable.assign(array)
+        return True
+
+
+class Network(Variables):
+    """A Keras model with Adam: a :class:`cnntransfer.training.learner.Learner`.
+
+    Args:
+        model: It ends in probabilities; its ``trainable`` flags are respected.
+        stage: Learning rate and its schedule.
+        training: What to learn from.
+        validation: What to stop by.
+        objective: What is lowered.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        stage: Stage,
+        training: StreamSource,
+        validation: StreamSource,
+        objective: Objective,
+    ) -> None:
+        self._model = model
+        self._optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
+        self._optimizer.build(model.trainable_variables)
+        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
+        self._training, self._validation = training, validation
+        self._learn = training.compile(
+            _training_step(model, self._optimizer, objective), jit=stage.jit_compile == "xla"
+        )
+        self._judge = validation.compile(_validation_step(model, objective))
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self._optimizer.learning_rate)
+
+    def train_epoch(self, epoch: int) -> tuple[float, float]:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        return self._training.epoch(self._learn, epoch)
+
+    def validate(self) -> tuple[float, float]:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        return self._validation.epoch(self._judge, 0)
+
+    def seconds_per_step(self) -> float:
+        """How long a step of training takes; nothing is learned from it."""
+        batch = self._training.first_batch()
+        before = self.arrays()
+        self._learn(*batch)  # Builds the graph.
+        started = time.perf_counter()
+        self._learn(*batch)
+        seconds = time.perf_counter() - started
+        self.put(before)
+        return seconds
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        weights: list[NDArray[Any]] = self._model.get_weights()
+        return weights
+
+    def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        self._model.set_weights(weights)
+
+
+def choose_jit(
+    stage: Stage, steps: int, learner: Callable[[Stage], Network], observer: Observer = SILENT
+) -> Stage:
+    """Settle a stage's ``jit_compile``: XLA where the stage is long and that is faster here.
+
+    Args:
+        stage: See there.
+        steps: Of the whole stage.
+        learner: Makes what is fitted in it.
+    """
+    if stage.jit_compile != AUTO:
+        return stage
+    plain, compiled = (dataclasses.replace(stage, jit_compile=how) for how in ("none", "xla"))
+    seconds = learner(plain).seconds_per_step()
+    # XLA has other arithmetic for what bfloat16 is used for.
+    if seconds * steps < _WORTH_SECONDS or stage.precision != "float32":
+        return plain
+    ratio = seconds / learner(compiled).seconds_per_step()
+    if ratio < _LEAST_RATIO:
+        return plain
+    observer.note(f"Stage {stage.name!r} compiled by XLA: {ratio:.1f} times as fast here.")
+    return compiled
+
+
+def _learning_rate(stage: Stage, steps: int) -> Any:
+    """A number, or a schedule over all steps of the stage (Loshchilov 2016, arXiv:1608.03983)."""
+    if stage.schedule == "constant":
+        return float(stage.learning_rate)
+    return keras().optimizers.schedules.CosineDecay(
+        float(stage.learning_rate), decay_steps=stage.epochs * steps
+    )
+
+
+def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
+    tf = tensorflow()
+    variables = [variable.value for variable in model.trainable_variables]
+
+    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            probabilities = model(inputs, training=True)
+            loss = tf.reduce_mean(objective.of_training(labels, probabilities))
+            if model.losses:
+                loss += tf.add_n(model.losses)
+        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
+        size = tf.cast(tf.size(labels), tf.float32)
+        return loss * size, _right(probabilities, labels)
+
+    return step
+
+
+def _validation_step(model: Any, objective: Objective) -> Step:
+    tf = tensorflow()
+
+    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+        probabilities = model(inputs, training=False)
+        losses = objective.of_validation(labels, probabilities)
+        return tf.reduce_sum(losses), _right(probabilities, labels)
+
+    return step
+
+
+def _right(probabilities: Any, labels: Any) -> Any:
+    tf = tensorflow()
+    hits = tf.equal(tf.argmax(probabilities, axis=-1), labels)
+    return tf.reduce_sum(tf.cast(hits, tf.float32))
