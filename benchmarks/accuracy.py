@@ -37,9 +37,8 @@ from cnntransfer.data.index import list_images
 from cnntransfer.data.split import split
 from cnntransfer.data.views import Views
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
-from cnntransfer.parallel import start
+from cnntransfer.parallel import Later
 from cnntransfer.recipe import Recipe
 from cnntransfer.training.extraction import Extractor, TrunkSpec
 from cnntransfer.training.features import Features
@@ -67,9 +66,7 @@ class Setting:
             self.recipe.pooling,
             find_weights(self.backbone),
         )
-        self.trunk = start(
-            lambda: build_trunk(self.backbone, size, self.recipe.pooling, self.spec.weights)
-        )
+        self.trunk = Later(self.spec.build)
         dataset, pixels = read_dataset(list_images(data), self.spec.input)
         self.views = Views(dataset, pixels, Augmenter(self.recipe.augmentation, self.recipe.seed))
         every = [(i, v) for i in range(len(dataset)) for v in range(max(views))]
@@ -100,7 +97,7 @@ class Setting:
             started = time.perf_counter()
             trained = train(recipe, self.backbone, self.trunk.result, data)
             seconds = time.perf_counter() - started
-            predicted = np.asarray(trained.head(x_val)).argmax(axis=1)
+            predicted = trained.head(x_val).argmax(axis=1)
             name = "head" if len(self.view_counts) == 1 else f"{count} views"
             scores[name] = 100 * float(np.mean(predicted == y_val))
             if len(self.view_counts) > 1:

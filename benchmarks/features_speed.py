@@ -19,9 +19,8 @@ from timing import in_turns, ratios, spread
 from cnntransfer.benchmark import noise
 from cnntransfer.data.images import InputSpec
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
-from cnntransfer.parallel import start
+from cnntransfer.parallel import Later
 from cnntransfer.training.extraction import Extractor, TrunkSpec
 from cnntransfer.training.precision import run
 
@@ -43,7 +42,7 @@ def compare(name: str, images: int, runs: int) -> None:
     backbone = get_backbone(name)
     size = (backbone.default_size, backbone.default_size)
     spec = TrunkSpec(backbone, InputSpec(size), "avg", find_weights(backbone))
-    trunk = start(lambda: build_trunk(backbone, size, "avg", spec.weights))
+    trunk = Later(spec.build)
     views = noise(size, images)
     extractor = Extractor(spec, views, trunk)
     requests = [(position, 0) for position in range(images)]

@@ -13,25 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import tempfile
 from pathlib import Path
 from statistics import mean
 
-from timing import CNNTRANSFER, HERE, WEIGHTS, process, ratios, spread
-
-
-def divide(data: Path, target: Path, seed: int) -> None:
-    """Links to a fifth of every class under ``val/``, to the others under ``train/``."""
-    chance = random.Random(seed)
-    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-        files = sorted(folder.iterdir())
-        chance.shuffle(files)
-        for number, file in enumerate(files):
-            subset = "val" if number < len(files) // 5 else "train"
-            link = target / subset / folder.name / file.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file.resolve())
+from timing import CNNTRANSFER, HERE, WEIGHTS, divide, process, ratios, spread
 
 
 def main() -> None:

@@ -1,14 +1,18 @@
 """Transfer learning as the Keras documentation and most tutorials write it.
 
 The other side of ``finetune_speed.py``: a frozen ``keras.applications`` network inside ``fit``,
-images from ``ImageDataGenerator.flow_from_directory``, a new dense head, 10 epochs. Prints the
-last epoch's and the best epoch's validation accuracy as JSON.
+images from ``ImageDataGenerator.flow_from_directory``, a new dense head, 10 epochs. With the name
+of a layer, the other side of ``stage_speed.py``: it and all layers above, but for batch
+normalisation, are then unfrozen and trained for 10 epochs more with a lower learning rate. Prints
+the last and the best epoch's validation accuracy, and the seconds of the last ``fit``, as JSON.
 
-    python benchmarks/keras_tutorial.py FOLDER_WITH_TRAIN_AND_VAL resnet50 WEIGHTS_FILE [SEED]
+    python benchmarks/keras_tutorial.py FOLDER_WITH_TRAIN_AND_VAL resnet50 WEIGHTS_FILE SEED \
+        [LAYER]
 """
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -25,7 +29,8 @@ CONSTRUCTORS = {
 
 def main() -> None:
     data, name, weights = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    keras.utils.set_random_seed(int(sys.argv[4]) if len(sys.argv) > 4 else 0)
+    keras.utils.set_random_seed(int(sys.argv[4]))
+    unfreeze = sys.argv[5] if len(sys.argv) > 5 else None
     constructor, module, side = CONSTRUCTORS[name]
     size = (side, side)
     preprocess_input = getattr(keras.applications, module).preprocess_input
@@ -53,10 +58,23 @@ def main() -> None:
     outputs = keras.layers.Dense(training.num_classes, activation="softmax")(x)
     model = keras.Model(inputs, outputs)
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    started = time.perf_counter()
     history = model.fit(training, validation_data=validation, epochs=10, verbose=0)
+    if unfreeze:
+        base.trainable = True
+        names = [layer.name for layer in base.layers]
+        for number, layer in enumerate(base.layers):
+            is_normalization = isinstance(layer, keras.layers.BatchNormalization)
+            layer.trainable = number >= names.index(unfreeze) and not is_normalization
+        optimizer = keras.optimizers.Adam(1e-5)
+        model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"])
+        started = time.perf_counter()
+        history = model.fit(training, validation_data=validation, epochs=10, verbose=0)
+    seconds = time.perf_counter() - started
     model.save(Path(sys.argv[1]).parent / f"tutorial-{name}.keras")
     accuracies = history.history["val_accuracy"]
-    print(json.dumps({"val_accuracy": accuracies[-1], "best_val_accuracy": max(accuracies)}))
+    figures = {"val_accuracy": accuracies[-1], "best_val_accuracy": max(accuracies)}
+    print(json.dumps({**figures, "seconds": seconds}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -53,3 +54,16 @@ def ratios(measured: Mapping[str, list[float]], slower: str, faster: str) -> str
 def spread(values: Sequence[float]) -> str:
     """``median (lowest..highest)``."""
     return f"{median(values):.2f} ({min(values):.2f}..{max(values):.2f})"
+
+
+def divide(data: Path, target: Path, seed: int) -> None:
+    """Links to a fifth of every class under ``val/``, to the others under ``train/``."""
+    chance = random.Random(seed)
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
+        files = sorted(folder.iterdir())
+        chance.shuffle(files)
+        for number, file in enumerate(files):
+            subset = "val" if number < len(files) // 5 else "train"
+            link = target / subset / folder.name / file.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file.resolve())

@@ -1,4 +1,4 @@
-"""``ordered_map``: in order, in parallel, in bounded memory."""
+"""Threads: results in order and in bounded memory, and what is worked out once, later."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cnntransfer.parallel import available_cores, ordered_map, start
+from cnntransfer.parallel import Later, available_cores, meanwhile, ordered_map, start
 
 
 def test_results_come_in_order_whatever_the_items_take():
@@ -86,3 +86,79 @@ def test_threads_that_overlap_leave_the_switch_interval_as_it_was():
     while sys.getswitchinterval() != before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert sys.getswitchinterval() == before
+
+
+# ---- Later
+
+
+def test_nothing_is_worked_out_before_it_is_wanted():
+    ran = []
+    later = Later(lambda: ran.append(threading.get_ident()) or "result")
+    assert ran == []
+    assert later.result() == "result"
+    assert later.result() == later.begin().result() == "result"
+    assert len(ran) == 1
+    assert ran != [threading.get_ident()]
+
+
+def test_threads_that_want_the_same_get_the_same():
+    ran = []
+
+    def slow():
+        ran.append(1)
+        time.sleep(0.05)
+        return object()
+
+    later = Later(slow)
+    barrier = threading.Barrier(8, timeout=10)
+
+    def want(_):
+        barrier.wait()
+        return later.result()
+
+    results = list(ordered_map(want, range(8), workers=8))
+    assert len(ran) == 1
+    assert {id(result) for result in results} == {id(later.result())}
+
+
+def test_beginning_does_not_wait():
+    gate = threading.Event()
+    later = Later(lambda: gate.wait(10))
+    future = later.begin()
+    assert not future.done()
+    gate.set()
+    assert later.result() is True
+
+
+def test_an_error_arrives_wherever_the_result_is_wanted():
+    ran = []
+
+    def fail():
+        ran.append(1)
+        raise ValueError("no weights")
+
+    later = Later(fail)
+    later.begin()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no weights"):
+            later.result()
+    assert len(ran) == 1
+
+
+def test_meanwhile_ends_when_both_are_done():
+    done = []
+    with meanwhile(lambda: (time.sleep(0.05), done.append("other"))):
+        done.append("block")
+    assert done == ["block", "other"]
+
+
+def test_errors_of_meanwhile_arrive():
+    def fail():
+        raise ValueError("other")
+
+    with pytest.raises(ValueError, match="other"), meanwhile(fail):
+        pass
+    done = []
+    with pytest.raises(KeyError, match="block"), meanwhile(lambda: done.append(1)):
+        raise KeyError("block")
+    assert done == [1]

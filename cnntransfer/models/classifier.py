@@ -47,7 +47,7 @@ class Trunk:
 def build_trunk(
     backbone: Backbone, image_size: tuple[int, int], pooling: str, weights: WeightsFile
 ) -> Trunk:
-    """Build the frozen part of a classifier and load its weights.
+    """Build the part of a classifier below its head, frozen, and load its weights.
 
     Args:
         backbone: The row of the backbone table.
@@ -68,8 +68,11 @@ def build_trunk(
     load_weights(base, backbone, weights)
     pool = {"avg": k.layers.GlobalAveragePooling2D, "max": k.layers.GlobalMaxPooling2D}[pooling]
     features = pool(name=FEATURES_NAME)(base.output)
-    model = k.Model(image, features, name=backbone.name)
-    return Trunk(model, tuple(base.layers[-backbone.layers :]))
+    trunk = Trunk(
+        k.Model(image, features, name=backbone.name), tuple(base.layers[-backbone.layers :])
+    )
+    set_trainable(trunk, 0, train_batch_normalization=False)
+    return trunk
 
 
 def check_image_size(backbone: Backbone, image_size: tuple[int, int]) -> None:

@@ -6,7 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from cnntransfer.bundle import Bundle
+from cnntransfer.data.images import read
+from cnntransfer.predict import predict
+from tests.conftest import COLOURS, picture
 
 BIRD = Path(__file__).parents[2] / "sample_images" / "bird.jpg"
 _REPORT = """
@@ -16,6 +22,8 @@ code = run(sys.argv[1:])
 heavy = [n for n in ("tensorflow", "keras", "torch", "sklearn", "scipy") if n in sys.modules]
 print("code", code, "imported", *heavy, file=sys.stderr)
 """
+#: What a head needs that is trained: of the metrics and of the augmented views.
+_NEEDED = {"sklearn", "scipy"}
 
 
 def imported(*arguments: object) -> str:
@@ -26,6 +34,23 @@ def imported(*arguments: object) -> str:
         timeout=60,
     )
     return finished.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def new_photos(tmp_path):
+    """Photos that nothing is kept of."""
+    folder = tmp_path / "photos"
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (folder / name).mkdir(parents=True)
+        for i in range(6):
+            picture(colour, 5000 + 100 * number + i).save(folder / name / f"{i}.png")
+    return folder
+
+
+def finetune(photos: Path, output: Path) -> str:
+    """Train heads on a network that is prepared for this size."""
+    settings = ("--image-size", 64, "--batch-size", 8, "--epochs", 4)
+    return imported("finetune", photos, *settings, "-o", output)
 
 
 @pytest.mark.parametrize("command", ["", "finetune", "predict", "evaluate", "export", "reproduce"])
@@ -41,14 +66,48 @@ def test_predict_imports_nothing_heavy(bundle):
     assert imported("predict", "-m", bundle.path, BIRD) == "code 0 imported"
 
 
+@pytest.mark.usefixtures("bundle")
+def test_a_head_is_trained_without_tensorflow_and_keras_loads_what_it_gave(new_photos, tmp_path):
+    """Everything random takes part: views, dropout, order; and several heads."""
+    code, _, *modules = finetune(new_photos, tmp_path / "out").removeprefix("code ").split()
+    assert code == "0"
+    assert set(modules) <= _NEEDED
+    trained = Bundle.open(tmp_path / "out")
+    assert len(trained.read_table("history")) == 4
+    assert len(trained.read_table("splits")) == 18
+
+    model = trained.load_keras()
+    files = sorted(new_photos.rglob("*.png"))
+    images = np.stack([read(file, trained.input_spec) for file in files]).astype(np.float32)
+    probabilities = np.stack([result.probabilities for result in predict(trained, files)])
+    np.testing.assert_allclose(np.asarray(model(images, training=False)), probabilities, atol=1e-5)
+    assert np.ptp(probabilities, axis=0).min() > 0.1  # It tells the pictures apart.
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch):
+    """A TensorFlow that is found first and is good for nothing."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "tensorflow.py").write_text("import keras")
+    (folder / "keras.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def test_that_check_can_fail(new_photos, stand_ins, tmp_path, monkeypatch):
+    """A network that is not prepared needs TensorFlow."""
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
+    code, _, *modules = finetune(new_photos, tmp_path / "out").removeprefix("code ").split()
+    assert code != "0"
+    assert {"tensorflow", "keras"} <= set(modules)
+
+
 def test_a_wrong_option_imports_nothing_heavy(photos):
     assert imported("finetune", photos, "--epochs", "0") == "code 2 imported"
 
 
-def test_the_check_can_fail(bundle, tmp_path, monkeypatch):
-    (tmp_path / "tensorflow.py").write_text("raise ImportError('a stand-in')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert imported("export", bundle.path) == "code 8 imported"
-    (tmp_path / "tensorflow.py").write_text("import keras")
-    (tmp_path / "keras.py").write_text("")
+def test_the_check_can_fail(bundle, stand_ins):
     assert imported("export", bundle.path) == "code 1 imported tensorflow keras"
+    (stand_ins / "tensorflow.py").write_text("raise ImportError('a stand-in')")
+    assert imported("export", bundle.path) == "code 8 imported"

@@ -10,6 +10,7 @@ from cnntransfer.data.dataset import Dataset, Pixels, Sample, read_dataset, rela
 from cnntransfer.data.images import InputSpec, read
 from cnntransfer.data.index import list_images
 from cnntransfer.errors import DataError
+from cnntransfer.progress import SILENT
 
 SPEC = InputSpec((24, 32))
 
@@ -48,6 +49,28 @@ def test_unreadable_images_are_left_out_with_their_reason(mine):
     assert len(dataset) == len(pixels) == 28
     for position, sample in enumerate(dataset.samples):
         assert np.array_equal(pixels[position], read(sample.path, SPEC))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_images_are_given_away_while_they_are_read(mine, keeps):
+    (mine / "red" / "red0.png").write_bytes(b"")
+    known = hashlib.sha256((mine / "blue" / "blue3.png").read_bytes()).hexdigest()
+    taken = {}
+
+    def take(digest, image):
+        taken[digest] = image
+        return keeps
+
+    dataset, pixels = read_dataset(list_images(mine), SPEC, SILENT, lambda d: d == known, take)
+    # Neither what cannot be read nor what is known.
+    assert sorted(taken) == sorted(s.digest for s in dataset.samples if s.digest != known)
+    assert len(taken) == 28
+    for position, sample in enumerate(dataset.samples):
+        expected = read(sample.path, SPEC)
+        if sample.digest != known:
+            assert np.array_equal(taken[sample.digest], expected)
+            assert (pixels[position] is taken[sample.digest]) is keeps
+        assert np.array_equal(pixels[position], expected)
 
 
 def test_a_class_without_a_readable_image(mine):

@@ -1,22 +1,23 @@
 """The cache of converted trunks: made once, made again when damaged."""
 
+import dataclasses
 import os
 
 import numpy as np
 import pytest
 
 from cnntransfer.engines import conversion
-from cnntransfer.engines.conversion import converted_trunk
+from cnntransfer.engines.conversion import converted_trunk, is_converted, noise
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import OutputError, TrainingError
 from cnntransfer.frameworks import keras
-from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.weights import find_weights
+from cnntransfer.models.archive import write_classifier
+from cnntransfer.progress import Observer
 from cnntransfer.storage import sha256_of_file
 
-MOBILENET = get_backbone("mobilenet")
-WEIGHTS = find_weights(MOBILENET, "none")
+NAME = "mobilenet-32x32-avg-0123456789"
+FILES = ["trunk.json", "trunk.keras", "trunk.tflite"]
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
 
 
@@ -27,28 +28,29 @@ def build():
     image = k.Input((32, 32, 3))
     x = k.layers.Conv2D(32, 5, strides=2, activation="relu")(k.layers.Rescaling(1 / 255)(image))
     x = k.layers.Conv2D(64, 5, activation="relu")(x)
-    return k.Model(image, k.layers.GlobalAveragePooling2D()(x))
+    features = k.layers.GlobalAveragePooling2D(name="features")(x)
+    return k.Model(image, features, name="mobilenet")
 
 
 @pytest.fixture
 def convert(tmp_path, monkeypatch):
+    """``convert()`` -> the trunk, how often it was built, what the observer heard."""
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
-    built, parities = [], []
-
-    def counted():
-        built.append(1)
-        return build()
 
     def call(calibration=()):
-        built.clear()
-        trunk = converted_trunk(
-            MOBILENET, (32, 32), "avg", WEIGHTS, counted, calibration=calibration
-        )
-        assert sha256_of_file(trunk.file) == trunk.sha256
-        parities.append(trunk.parity)
-        return trunk.file, len(built)
+        built, notes = [], []
 
-    call.parities = parities
+        def counted():
+            built.append(1)
+            return build()
+
+        observer = Observer()
+        observer.note = notes.append
+        trunk = converted_trunk(NAME, counted, observer, calibration)
+        for file, digest in trunk.files.items():
+            assert sha256_of_file(trunk.folder / file) == digest
+        return trunk, len(built), notes
+
     return call
 
 
@@ -57,43 +59,76 @@ def features(file):
     return np.stack([engine.run(image).features for image in IMAGES])
 
 
-@pytest.mark.parametrize("damage", ["cut off", "changed", "not described"])
-def test_a_damaged_file_is_made_again(convert, damage):
-    file, built = convert()
+def test_it_is_made_and_compared_once(convert):
+    assert not is_converted(NAME)
+    first, built, notes = convert()
+    assert is_converted(NAME)
     assert built == 1
-    content, expected = file.read_bytes(), features(file)
-    assert convert() == (file, 0)
+    assert notes == ["Preparing mobilenet for this machine: some seconds, once ..."]
+    assert sorted(file.name for file in first.folder.iterdir()) == FILES
+    assert set(first.files) == {first.litert_file.name, first.keras_file.name}
+    assert convert() == (first, 0, [])
+    assert set(first.parity) == {"trunk", "keras"}
+    for parity in first.parity.values():
+        assert 0 <= parity["largest_difference"] <= parity["tolerance"] == TOLERANCE
+        assert parity["inputs"] == 2
+
+
+def test_both_files_compute_what_the_model_computes(convert):
+    trunk, _, _ = convert()
+    images = IMAGES.astype(np.float32)
+    expected = np.asarray(build()(images))
+    np.testing.assert_allclose(features(trunk.litert_file), expected, atol=1e-5)
+    loaded = keras().saving.load_model(trunk.keras_file, compile=False)
+    np.testing.assert_allclose(np.asarray(loaded(images)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["trunk.tflite", "trunk.keras"])
+@pytest.mark.parametrize("damage", ["cut off", "changed", "gone"])
+def test_a_damaged_file_is_made_again(convert, name, damage):
+    trunk, _, _ = convert()
+    file, expected = trunk.folder / name, features(trunk.litert_file)
+    content = file.read_bytes()
     if damage == "cut off":
         os.truncate(file, 1000)
     elif damage == "changed":
         file.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
     else:
-        (file.parent / "trunk.json").unlink()
-    assert convert() == (file, 1)
-    assert np.array_equal(features(file), expected)
+        file.unlink()
+    assert is_converted(NAME)  # As far as can be seen.
+    again, built, _ = convert()
+    assert (again.folder, built) == (trunk.folder, 1)
+    assert np.array_equal(features(again.litert_file), expected)
+
+
+#: The last is what an earlier version wrote.
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", '{"files": 3}', '{"sha256": "", "parity": {}}']
+)
+def test_files_without_a_description_are_made_again(convert, content):
+    trunk, _, _ = convert()
+    file = trunk.folder / "trunk.json"
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    again, built, _ = convert()
+    assert (again.folder, built) == (trunk.folder, 1)
 
 
 def test_int8_is_similar_and_another_file(convert):
-    exact, _ = convert()
-    file, built = convert(IMAGES)
+    exact, _, _ = convert()
+    small, built, _ = convert(IMAGES)
     assert built == 1
-    assert file != exact
-    assert file.stat().st_size < exact.stat().st_size / 2
-    rough, true = features(file), features(exact)
+    assert small.folder != exact.folder
+    assert small.litert_file.stat().st_size < exact.litert_file.stat().st_size / 2
+    rough, true = features(small.litert_file), features(exact.litert_file)
     cosines = (rough * true).sum(1) / np.linalg.norm(rough, axis=1) / np.linalg.norm(true, axis=1)
     assert cosines.min() > 0.9
-    assert convert(IMAGES) == (file, 0)
-    assert convert(IMAGES[:2])[0] != file
-    assert [parity is None for parity in convert.parities] == [False, True, True, True]
-
-
-def test_a_file_is_compared_with_keras_once(convert):
-    convert()
-    convert()
-    first, second = convert.parities
-    assert first == second
-    assert 0 <= first["largest_difference"] <= first["tolerance"] == TOLERANCE
-    assert first["inputs"] == 2
+    assert convert(IMAGES) == (small, 0, [])
+    assert convert(IMAGES[:2])[0].folder != small.folder
+    # It computes something else than Keras, and nobody makes a bundle of it.
+    assert small.parity == {}
+    assert not small.keras_file.exists()
 
 
 def test_a_file_that_computes_something_else_is_refused(convert, monkeypatch, tmp_path):
@@ -106,9 +141,28 @@ def test_a_file_that_computes_something_else_is_refused(convert, monkeypatch, tm
         model.set_weights([*others, kernel, bias])
 
     monkeypatch.setattr(conversion, "convert", wrong)
-    with pytest.raises(TrainingError, match=r"trunk\.tflite to compute what Keras computes"):
+    with pytest.raises(TrainingError, match=r"trunk\.tflite to compute what the model computes"):
         convert()
     assert not list(tmp_path.rglob("*.tflite"))
+
+
+def test_a_classifier_that_this_keras_reads_otherwise_is_refused(convert, monkeypatch, tmp_path):
+    def wrong(trunk_file, head, target):
+        kernel, bias = head.weights["probabilities"]
+        weights = {**head.weights, "probabilities": (kernel, bias + np.float32([0.1, 0, 0]))}
+        write_classifier(trunk_file, dataclasses.replace(head, weights=weights), target)
+
+    monkeypatch.setattr(conversion, "write_classifier", wrong)
+    with pytest.raises(TrainingError, match=r"model\.keras to compute what the model computes"):
+        convert()
+    assert not list(tmp_path.rglob("*.keras"))
+
+
+def test_noise_is_always_the_same_and_fits_the_model():
+    images = noise(build())
+    assert (images.shape, images.dtype) == ((2, 32, 32, 3), np.uint8)
+    assert np.array_equal(noise(build(), 2), images)
+    assert len(np.unique(images)) > 200
 
 
 def test_a_cache_that_cannot_be_written(convert, tmp_path, monkeypatch):

@@ -11,13 +11,12 @@ from cnntransfer.models.classifier import (
     build_head,
     build_trunk,
     check_image_size,
-    copy_weights,
-    head_layers,
+    head_of,
     set_trainable,
-    standardise,
     waist_below,
     weights_digest,
 )
+from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import find_weights
 from cnntransfer.recipe import Head
 
@@ -31,10 +30,20 @@ def trunk():
     return build_trunk(MOBILENET, (64, 48), "avg", find_weights(MOBILENET))
 
 
+@pytest.fixture(scope="module")
+def features(trunk):
+    return np.asarray(trunk.model(IMAGES))
+
+
+def head_on(features, head, classes=3):
+    layers = head_layers(head, classes)
+    return HeadModel(layers, initial_weights(layers, features))
+
+
 @pytest.fixture
-def classifier(trunk):
+def classifier(trunk, features):
     set_trainable(trunk, 0, train_batch_normalization=False)
-    return build_classifier(trunk, head_layers(Head(units=(8,)), 3))
+    return build_classifier(trunk, head_on(features, Head(units=(8,))))
 
 
 def test_the_classifier_is_one_flat_graph(classifier):
@@ -90,69 +99,58 @@ def test_too_small_images_are_refused():
 
 # ---- The head
 
-
-@pytest.mark.parametrize(
-    ("head", "names"),
-    [
-        (Head(units=()), ["standardise", "dropout", "probabilities"]),
-        (Head(units=(), dropout=0.0), ["standardise", "probabilities"]),
-        (
-            Head(units=(8, 4), activation="gelu", batch_normalization=True, dropout=0.5),
-            ["standardise"]
-            + [f"hidden{n}{part}" for n in (1, 2) for part in ("", "_bn", "_gelu", "_dropout")]
-            + ["probabilities"],
-        ),
-    ],
-)
-def test_layers_of_the_head(head, names):
-    layers = head_layers(head, 5)
-    assert [layer.name for layer in layers] == names
-    model = build_head(layers, 7)
-    assert (model.input_shape, model.output_shape) == ((None, 7), (None, 5))
+HEADS = [
+    Head(units=(8,)),
+    Head(units=(), l2=0.01),
+    Head(units=(8, 4), activation="gelu", batch_normalization=True),
+]
 
 
-def test_the_l2_penalty_is_on_every_kernel():
-    model = build_head(head_layers(Head(units=(8,), l2=0.25), 3), 7)
-    kernels = [w.numpy() for w in model.trainable_variables if w.name == "kernel"]
-    assert len(kernels) == 2
-    penalty = sum(0.25 * (kernel**2).sum() for kernel in kernels)
-    assert float(sum(model.losses)) == pytest.approx(penalty, rel=1e-5)
-    assert build_head(head_layers(Head(units=(8,), l2=0.0), 3), 7).losses == []
+def moved(head):
+    """The same head with other numbers, as training leaves them."""
+    random = np.random.default_rng(1)
+    weights = {
+        name: tuple(a + random.uniform(0, 0.1, a.shape).astype(np.float32) for a in arrays)
+        for name, arrays in head.weights.items()
+    }
+    return HeadModel(head.layers, weights)
 
 
-def test_features_are_standardised_but_none_is_amplified_beyond_the_average():
-    random = np.random.default_rng(0)
-    features = random.normal(5, [0.1, 0.5, 1, 2, 3, 4], (200, 6)).astype(np.float32)
-    layers = head_layers(Head(), 3)
-    model = build_head(layers, 6)
-    standardise(layers, features)
-    result = np.asarray(layers[0](features, training=True))
-    variance = features.var(axis=0)
-    np.testing.assert_allclose(result.mean(axis=0), 0, atol=1e-5)
-    expected = variance / np.maximum(variance, variance.mean())
-    np.testing.assert_allclose(result.var(axis=0), expected, rtol=1e-3)
-    assert expected[-1] == 1 > expected[0]
-    assert not [v for v in model.trainable_variables if "standardise" in v.path]
+@pytest.mark.parametrize("described", HEADS, ids=str)
+def test_the_head_stands_on_the_trunk_and_comes_back_with_its_numbers(trunk, features, described):
+    head = moved(head_on(features, described))
+    classifier = build_classifier(trunk, head)
+    names = [layer.name for layer in classifier.layers]
+    assert names[names.index("features") + 1 :] == [layer.name for layer in head.layers]
+    np.testing.assert_allclose(
+        np.asarray(classifier(IMAGES, training=False)), head(features), atol=1e-5
+    )
+    back = head_of(classifier, head.layers)
+    assert back.layers == head.layers
+    assert back.weights.keys() == head.weights.keys()
+    for name, arrays in head.weights.items():
+        for a, b in zip(arrays, back.weights[name], strict=True):
+            assert np.array_equal(a, b)
+    # What training does to the network afterwards is no concern of the head that was taken.
+    classifier.get_layer("probabilities").bias.assign_add(np.ones(3, np.float32))
+    assert np.array_equal(back.weights["probabilities"][1], head.weights["probabilities"][1])
 
 
-@pytest.mark.parametrize("level", [0.0, 7.0])
-def test_features_that_hardly_vary_are_not_blown_up(level):
-    random = np.random.default_rng(0)
-    features = random.normal(0, 1, (200, 6)).astype(np.float32)
-    features[:, 0] = level
-    features[:, 1] = level + random.normal(0, 1e-6, 200)
-    layers = head_layers(Head(), 3)
-    build_head(layers, 6)
-    standardise(layers, features)
-    surprise = np.full((1, 6), level + 1, np.float32)
-    assert np.abs(np.asarray(layers[0](surprise)))[0, :2].max() < 15
+def test_the_l2_penalty_is_on_every_kernel(trunk, features):
+    classifier = build_classifier(trunk, head_on(features, Head(units=(8,), l2=0.25)))
+    kernels = [classifier.get_layer(name).kernel for name in ("hidden1", "probabilities")]
+    penalty = sum(0.25 * (kernel.numpy() ** 2).sum() for kernel in kernels)
+    assert float(sum(classifier.losses)) == pytest.approx(penalty, rel=1e-5)
+    assert build_classifier(trunk, head_on(features, Head(units=(8,), l2=0.0))).losses == []
 
 
-def test_features_that_are_all_dead():
-    layers = head_layers(Head(), 3)
-    model = build_head(layers, 6)
-    standardise(layers, np.zeros((10, 6), np.float32))
-    assert np.isfinite(np.asarray(model(np.zeros((2, 6), np.float32)))).all()
+def test_the_standardisation_never_trains(trunk, features):
+    layer, *_ = build_head(head_layers(Head(), 3))
+    result = np.asarray(layer(features, training=True))
+    assert not layer.trainable
+    assert not layer.trainable_variables
+    # It infers, with mean 0 and variance 1 as long as it has been given no others.
+    np.testing.assert_allclose(result, features, rtol=1e-5)
 
 
 # ---- What trains
@@ -190,9 +188,10 @@ def statistics(trunk):
 def test_batch_normalisation_infers_unless_it_is_told_to_train(train_bn):
     trunk = build_trunk(MOBILENET, (32, 32), "avg", find_weights(MOBILENET))
     set_trainable(trunk, MOBILENET.cut("all"), train_batch_normalization=train_bn)
-    model = build_classifier(trunk, head_layers(Head(dropout=0.0), 3))
-    before = statistics(trunk)
     images = IMAGES[:, :32, :32]
+    features = np.asarray(trunk.model(images, training=False))
+    model = build_classifier(trunk, head_on(features, Head(dropout=0.0)))
+    before = statistics(trunk)
     training, inference = model(images, training=True), model(images, training=False)
     assert (statistics(trunk) != before) is train_bn
     assert np.allclose(training, inference, atol=1e-6) is not train_bn
@@ -201,15 +200,16 @@ def test_batch_normalisation_infers_unless_it_is_told_to_train(train_bn):
 # ---- Weights as values
 
 
-def test_digest_and_copy():
-    heads = [head_layers(Head(units=(4,)), 3, seed) for seed in (1, 2)]
-    for layers in heads:
-        build_head(layers, 5)
-    assert weights_digest(heads[0]) != weights_digest(heads[1])
-    copy_weights(heads[0], heads[1])
-    assert weights_digest(heads[0]) == weights_digest(heads[1])
-    with pytest.raises(ValueError):
-        copy_weights(heads[0], heads[1][:-1])
+def test_the_digest_is_that_of_the_numbers(trunk):
+    layers = trunk.layers[:3]
+    before = weights_digest(layers)
+    assert before == weights_digest(layers) != weights_digest(layers[:2])
+    kernel = layers[0].kernel
+    original = kernel.numpy()
+    kernel.assign(np.nextafter(original, 1))
+    assert weights_digest(layers) != before
+    kernel.assign(original)
+    assert weights_digest(layers) == before
 
 
 # ---- Where a trunk can be cut in two

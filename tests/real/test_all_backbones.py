@@ -12,7 +12,8 @@ from cnntransfer import frameworks
 from cnntransfer.engines.conversion import convert
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.models.backbones import BACKBONES, Preprocessing
-from cnntransfer.models.classifier import build_classifier, build_trunk, head_layers
+from cnntransfer.models.classifier import build_classifier, build_trunk
+from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import WeightsFile
 from cnntransfer.recipe import Head
 
@@ -86,16 +87,20 @@ def test_trunk(built):
 
 def test_saved_classifier_agrees_after_reloading(built, tmp_path):
     backbone, trunk = built
-    classifier = build_classifier(trunk, head_layers(Head(), 3))
-    classifier.save(tmp_path / "model.keras")
-    shape = (2, *classifier.input_shape[1:])
+    shape = (2, *trunk.model.input_shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    features = np.asarray(trunk.model(images, training=False))
+    layers = head_layers(Head(), 3)
+    head = HeadModel(layers, initial_weights(layers, features))
+    classifier = build_classifier(trunk, head)
+    classifier.save(tmp_path / "model.keras")
 
     reloaded = frameworks.keras().saving.load_model(tmp_path / "model.keras", compile=False)
 
     # Called, not predict(): that would compile every network with XLA.
     expected = np.asarray(classifier(images, training=False))
     assert expected.shape == (2, 3)
+    np.testing.assert_allclose(head(features), expected, atol=1e-5)
     reread = np.asarray(reloaded(images, training=False))
     np.testing.assert_allclose(reread, expected, atol=1e-6)
     (tmp_path / "model.keras").unlink()

@@ -12,9 +12,13 @@ from cnntransfer.data.dataset import read_dataset
 from cnntransfer.data.index import list_images
 from cnntransfer.data.split import split
 from cnntransfer.data.views import Views
+from cnntransfer.engines.conversion import convert
 from cnntransfer.engines.keras import KerasEngine
+from cnntransfer.engines.litert import LiteRTEngine
+from cnntransfer.errors import TrainingError
+from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk, waist_below
+from cnntransfer.models.classifier import Waist, build_trunk, waist_below
 from cnntransfer.models.weights import find_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUGMENTATION_PRESETS
@@ -24,6 +28,8 @@ from cnntransfer.training.run import run
 MOBILENET = get_backbone("mobilenet")
 DIGESTS = [f"{number:064x}" for number in range(MOBILENET.layers)]
 DESCRIPTION = {"network": "mobilenet", "precision": "float32"}
+#: float16 has eleven binary digits; LiteRT and Keras differ by much less.
+HALF_STEP = 2**-11
 
 
 class Notes(Observer):
@@ -51,26 +57,82 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
 
 
-def test_they_are_the_lower_layers_output(trunk, views, own_cache):
-    waist = waist_below(trunk, MOBILENET.cut("block12"))
+@pytest.fixture(scope="module")
+def waist(trunk):
+    return waist_below(trunk, MOBILENET.cut("block12"))
+
+
+@pytest.fixture(scope="module")
+def computed(waist, views, tmp_path_factory):
+    """A cache with some activations, which LiteRT computed; not to be changed."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNTRANSFER_CACHE", str(folder))
+        patch.setattr(KerasEngine, "map", None)  # Fails if it is called.
+        assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0), (3, 1), (5, 0)])
+    return folder
+
+
+@pytest.fixture
+def same_cache(computed, monkeypatch):
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(computed))
+    monkeypatch.setattr(KerasEngine, "map", None)
+    monkeypatch.setattr(LiteRTEngine, "map", None)
+
+
+def test_litert_s_are_the_lower_layers_output_as_keras_has_it(waist, views, same_cache):
     activations = Activations(waist, DESCRIPTION, DIGESTS, views)
-    requests = [(3, 0), (3, 1), (5, 0)]
-    assert activations.prepare(requests)
-    for request in requests:
-        expected = waist.lower(views.image(request)[np.newaxis].astype(np.float32))
-        np.testing.assert_allclose(activations(request), expected[0], rtol=2e-3, atol=2e-3)
+    assert activations.shape == tuple(waist.tensor.shape[1:])
+    for request in [(3, 0), (3, 1), (5, 0)]:
+        found = activations(request)
+        assert found.dtype == np.float16
+        image = views.image(request)[np.newaxis].astype(np.float32)
+        expected = np.asarray(waist.lower(image, training=False))[0]
+        np.testing.assert_allclose(found, expected, rtol=HALF_STEP, atol=1e-6 * expected.max())
 
 
-def test_they_are_computed_once(trunk, views, own_cache, monkeypatch):
-    waist = waist_below(trunk, MOBILENET.cut("block12"))
-    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0), (4, 1)])
-    monkeypatch.setattr(KerasEngine, "map", None)  # Fails if it is called.
-    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(4, 1), (3, 0)])
+def test_they_are_computed_once(waist, views, same_cache):
+    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 1), (3, 0)])
 
 
-def test_lower_layers_that_an_earlier_stage_changed_count(trunk, views, own_cache):
-    waist = waist_below(trunk, MOBILENET.cut("block12"))
-    assert Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)])
+@pytest.fixture
+def small_waist():
+    """A stand-in that is converted in no time."""
+    k = keras()
+    image = k.Input((64, 64, 3))
+    tensor = k.layers.Conv2D(4, 3, strides=8)(k.layers.Rescaling(1 / 255)(image))
+    return Waist(tensor, 3, k.Model(image, tensor, name="lower"))
+
+
+def test_a_lower_half_that_litert_computes_otherwise_is_refused(
+    small_waist, views, own_cache, monkeypatch
+):
+    def wrong(model, target):
+        convert(keras().Model(model.input, model.output + 0.01), target)
+
+    monkeypatch.setattr("cnntransfer.training.activations.convert", wrong)
+    with pytest.raises(TrainingError, match=r"lower\.tflite to compute what the model computes"):
+        Activations(small_waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)])
+
+
+def test_bfloat16_is_tensorflow_s(small_waist, views, own_cache, monkeypatch):
+    asked = []
+
+    class Recorded(KerasEngine):
+        def __init__(self, model, precision):
+            asked.append((model, precision))
+            super().__init__(model, "float32", batch_size=1)
+
+    monkeypatch.setattr("cnntransfer.training.activations.KerasEngine", Recorded)
+    monkeypatch.setattr("cnntransfer.training.activations.convert", None)
+    described = {**DESCRIPTION, "precision": "bfloat16"}
+    activations = Activations(small_waist, described, DIGESTS, views)
+    assert activations.prepare([(3, 0)])
+    assert asked == [(small_waist.lower, "bfloat16")]
+    assert np.isfinite(activations((3, 0))).all()
+
+
+def test_lower_layers_that_an_earlier_stage_changed_count(waist, views, same_cache):
     above = [*DIGESTS[: waist.layers], *["f" * 64] * (len(DIGESTS) - waist.layers)]
     below = ["f" * 64, *DIGESTS[1:]]
     assert Activations(waist, DESCRIPTION, above, views)((3, 0)).shape == waist.tensor.shape[1:]
@@ -78,10 +140,9 @@ def test_lower_layers_that_an_earlier_stage_changed_count(trunk, views, own_cach
         Activations(waist, DESCRIPTION, below, views)((3, 0))
 
 
-def test_no_room(trunk, views, own_cache, monkeypatch):
+def test_no_room(waist, views, own_cache, monkeypatch):
     monkeypatch.setenv(cache.LIMIT_VARIABLE, "1KB")
     notes = Notes()
-    waist = waist_below(trunk, MOBILENET.cut("block12"))
     assert not Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)], notes)
     assert notes.notes[0].startswith("The activations of 1 view would take 0.0 GB of the cache")
     assert notes.notes[0].endswith("or raise CNNTRANSFER_CACHE_LIMIT.")

@@ -14,12 +14,22 @@ import cnntransfer
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
+from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Recipe, Stage, read_recipe
+from cnntransfer.recipe import Head, Recipe, Stage, read_recipe
 from cnntransfer.training import checkpoint as module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import stages
-from cnntransfer.training.checkpoint import CheckpointFolder, FitState, unfinished
+from cnntransfer.training.checkpoint import (
+    NOTHING_KEPT,
+    CheckpointFolder,
+    FitState,
+    unfinished,
+)
+from cnntransfer.training.fit import fit
+from cnntransfer.training.network import Variables
+from cnntransfer.training.objective import Objective
+from cnntransfer.training.perceptron import Examples, Perceptron
 from cnntransfer.training.precision import Choice
 from cnntransfer.training.run import resume, run
 
@@ -50,7 +60,7 @@ class Listener(Observer):
         return [(row["stage"], row["epoch"]) for row in self.rows]
 
 
-def convert_tuned(trunk, bundle, views, requests):
+def convert_tuned(trunk, classifier, bundle, views, requests):
     """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
     bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
     images = np.stack([views.image(request) for request in requests])
@@ -79,6 +89,7 @@ def recipe(photos):
             "stages.finetune.unfreeze": "block13",
             "stages.finetune.epochs": 4,
             "stages.finetune.precision": "float32",
+            "stages.finetune.jit_compile": "none",
         }
     )
 
@@ -239,10 +250,10 @@ def test_what_was_auto_is_not_settled_again(tmp_path):
     head, finetune = recipe.stages
     folder = CheckpointFolder(tmp_path / "x")
     folder.begin(recipe, Choice("float32"))
-    folder.stage(head).once(net(3)[0], list)
-    folder.settle_stage(dataclasses.replace(finetune, precision="bfloat16"))
-    again = CheckpointFolder.open(tmp_path / "x").recipe
-    assert [stage.precision for stage in again.stages] == ["auto", "bfloat16"]
+    folder.stage(head).once(head_of(3), list)
+    settled = dataclasses.replace(finetune, precision="bfloat16", jit_compile="xla")
+    folder.settle_stage(settled)
+    assert CheckpointFolder.open(tmp_path / "x").recipe.stages == (head, settled)
 
 
 def test_a_head_that_was_chosen_is_not_chosen_again(recipe, tmp_path):
@@ -371,7 +382,7 @@ def test_somebody_else_s_folder_is_left_alone(tmp_path):
     (folder / "thesis.tex").write_text("mine")
     listener = Listener()
     with CheckpointFolder(tmp_path / "x", observer=listener) as checkpoint:
-        checkpoint.stage(Stage()).once(net(3)[0], list)
+        checkpoint.stage(Stage()).once(head_of(3), list)
     assert [note.partition(":")[0] for note in listener.notes] == [
         "An interruption would lose what is trained now"
     ]
@@ -417,7 +428,7 @@ def checked_again(output, samples=SAMPLES, **trunk):
     """Stop a run of some images, and check others."""
     folder = CheckpointFolder(output)
     folder.check(Dataset(Path("/p"), ("a", "b", "c"), SAMPLES), TRUNK)
-    folder.stage(Stage()).once(net(3)[0], list)
+    folder.stage(Stage()).once(head_of(3), list)
     listener = Listener()
     again = CheckpointFolder.open(output, listener)
     again.check(Dataset(Path("/p"), ("a", "b", "c"), samples), {**TRUNK, **trunk})
@@ -563,30 +574,50 @@ def test_a_damaged_checkpoint(stopped, spoil):
 # ---- The part of a stage
 
 
-def net(width):
+FEATURES = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+EXAMPLES = Examples(FEATURES, np.arange(20), np.arange(20) % 3)
+
+
+def head_of(width, stage=None):
+    """A head while it is fitted; with everything that a step moves, chance included."""
+    layers = head_layers(Head(units=(width,), batch_normalization=True), 3)
+    weights = initial_weights(layers, FEATURES)
+    stage = stage or Stage(epochs=6, learning_rate=0.01, schedule="cosine")
+    return Perceptron(layers, weights, stage, EXAMPLES, EXAMPLES, 8, 0, Objective())
+
+
+def network_of(width):
+    """A Keras model and its optimizer, after some steps."""
     k = keras()
-    model = k.Sequential([k.Input((2,)), k.layers.Dense(width), k.layers.Dropout(0.5)], name="head")
+    model = k.Sequential([k.Input((2,)), k.layers.Dense(width), k.layers.Dropout(0.5)])
     optimizer = k.optimizers.Adam()
     optimizer.build(model.trainable_variables)
-    return model, optimizer
+    for step in range(3):
+        model(np.ones((1, 2)), training=True)  # The random generator goes on.
+        gradients = [np.full(v.shape, step, np.float32) for v in model.trainable_variables]
+        optimizer.apply(gradients, model.trainable_variables)
+    return Variables("head", model=model, optimizer=optimizer)
 
 
-def numbers(model, optimizer):
-    return [variable.numpy().tolist() for variable in (*model.variables, *optimizer.variables)]
+def numbers(holder):
+    return {name: [a.tolist() for a in arrays] for name, arrays in holder.arrays().items()}
 
 
-def test_all_variables_are_kept(tmp_path):
+def fitted(width):
+    learner = head_of(width)
+    learner.train_epoch(0)
+    return learner
+
+
+@pytest.mark.parametrize(("moved", "new"), [(fitted, head_of), (network_of, network_of)])
+def test_all_numbers_are_kept(tmp_path, moved, new):
     state = FitState(3.0, 2.0, 1, [np.ones(3)], [{"epoch": 1, "loss": 0.1}])
     with CheckpointFolder(tmp_path / "x") as folder:
-        model, optimizer = net(3)
-        for step in range(3):
-            model(np.ones((1, 2)), training=True)  # The random generator goes on.
-            gradients = [np.full(v.shape, step, np.float32) for v in model.trainable_variables]
-            optimizer.apply(gradients, model.trainable_variables)
-        folder.stage(Stage()).save(model, optimizer, state)
-        fresh = net(3)
-        restored = folder.stage(Stage()).restore(*fresh)
-        assert numbers(*fresh) == numbers(model, optimizer)
+        holder, other = moved(3), new(3)
+        assert numbers(other) != numbers(holder)
+        folder.stage(Stage()).save(holder, state)
+        restored = folder.stage(Stage()).restore(other)
+        assert numbers(other) == numbers(holder)
         assert np.array_equal(restored.best_weights[0], np.ones(3))
         assert dataclasses.replace(restored, best_weights=[]) == dataclasses.replace(
             state, best_weights=[]
@@ -594,11 +625,43 @@ def test_all_variables_are_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_variables_of_another_model_are_not_taken(tmp_path):
+@pytest.mark.parametrize("epoch", [2, 5])
+def test_a_head_goes_on_bit_by_bit(tmp_path, epoch):
+    """After an epoch that was the best so far and after one that was not."""
+    stage = Stage(epochs=6, learning_rate=0.05, schedule="cosine")
+
+    def fit_one(listener, kept):
+        learner = head_of(9, stage)
+        return learner, fit(learner, stage, listener, kept)
+
+    heard = Listener()
+    whole, _ = fit_one(heard, NOTHING_KEPT)
+    losses = [row["val_loss"] for row in heard.rows]
+    best = int(np.argmin(losses)) + 1
+    before, after = Listener(stage.name, epoch), Listener()
+    with pytest.raises(Stopped):
+        fit_one(before, CheckpointFolder(tmp_path / "x").stage(stage))
+    resumed, _ = fit_one(after, CheckpointFolder.open(tmp_path / "x").stage(stage))
+    assert after.rows == heard.rows[epoch - 1 :]
+    assert numbers(resumed) == numbers(whole)
+    assert 2 <= best <= 4, losses
+
+
+def test_a_finished_head_is_taken_as_it_is(tmp_path):
+    learner, other, rows = fitted(3), head_of(3), [{"stage": "head", "epoch": 1}]
+    CheckpointFolder(tmp_path / "x").stage(Stage()).once(learner, lambda: rows)
+    again = CheckpointFolder.open(tmp_path / "x").stage(Stage())
+    assert again.once(other, lambda: pytest.fail("it was done again")) == rows
+    for a, b in zip(other.get_weights(), learner.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", [head_of, network_of])
+def test_the_numbers_of_another_model_are_not_taken(tmp_path, make):
     listener = Listener()
     with CheckpointFolder(tmp_path / "x", observer=listener) as folder:
-        folder.stage(Stage()).save(*net(3), FitState(1.0, 1.0, 0, [], []))
-        assert folder.stage(Stage()).restore(*net(4)) is None
+        folder.stage(Stage()).save(make(3), FitState(1.0, 1.0, 0, [], []))
+        assert folder.stage(Stage()).restore(make(4)) is None
     assert listener.notes == [
         f"{tmp_path}/x.unfinished/stage1.npz is of another version of Keras: stage 'head' is done "
         "once more."
@@ -609,9 +672,9 @@ def test_not_every_epoch_is_written(tmp_path, monkeypatch):
     with CheckpointFolder(tmp_path / "x") as folder:
         monkeypatch.setattr(module, "INTERVAL", 3600.0)
         stage = folder.stage(Stage())
-        stage.save(*net(3), FitState(1.0, 1.0, 0, [], []))
+        stage.save(head_of(3), FitState(1.0, 1.0, 0, [], []))
         assert list(tmp_path.iterdir()) == []
-        stage.once(net(3)[0], list)
+        stage.once(head_of(3), list)
         assert unfinished(tmp_path / "x").is_dir()
 
 
@@ -623,8 +686,8 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     written = []
     with CheckpointFolder(tmp_path / "x") as folder:
         monkeypatch.setattr(folder, "write", lambda *arguments: written.append(arguments[-1]))
-        stage = folder.stage(Stage())
+        stage, holder = folder.stage(Stage()), head_of(3)
         for epoch in range(40):
-            stage.save(*net(3), FitState(1.0, 1.0, 0, [], [{}] * epoch))
+            stage.save(holder, FitState(1.0, 1.0, 0, [], [{}] * epoch))
     # From 10 to 20 s, and 200 s later.
     assert written == [f"epoch {number} of stage 'head'" for number in (0, 20)]

@@ -1,62 +1,52 @@
 """Fitting: the history, when it stops, which weights remain."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import TrainingError
-from cnntransfer.frameworks import keras, tensorflow
+from cnntransfer.frameworks import keras
+from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Stage
+from cnntransfer.recipe import Head, Stage
 from cnntransfer.training.fit import HISTORY_COLUMNS, fit
+from cnntransfer.training.network import Network
+from cnntransfer.training.objective import Objective
+from cnntransfer.training.perceptron import Examples, Perceptron
+from cnntransfer.training.sources import StreamSource
 
 
-class Model:
-    """One number as its weights."""
+class Scripted:
+    """A learner with one number as its weights: epoch n sets it to n + 1.
 
-    trainable_variables = ()
+    Args:
+        learning_rate: Of every epoch.
+        val_losses: Before training, then after each epoch.
+        losses: Of each epoch.
+    """
 
-    def __init__(self):
+    name = "scripted"
+
+    def __init__(self, learning_rate, val_losses, losses=()):
+        self.learning_rate = learning_rate
         self.weight = 0
+        self._val_losses, self._losses = iter(val_losses), losses
+
+    def train_epoch(self, epoch):
+        self.weight = epoch + 1
+        return (self._losses[epoch] if self._losses else 1.0), 0.5
+
+    def validate(self):
+        return next(self._val_losses), 0.25
 
     def get_weights(self):
         return [self.weight]
 
     def set_weights(self, weights):
         (self.weight,) = weights
-
-
-class Epochs:
-    """A training source: epoch n sets the weight to n + 1."""
-
-    def __init__(self, model, losses=()):
-        self.model, self.losses = model, losses
-
-    steps = 1
-
-    def __len__(self):
-        return 1
-
-    def compile(self, step):
-        def run(epoch):
-            self.model.weight = epoch + 1
-            return (self.losses[epoch] if self.losses else 1.0), 0.5
-
-        return run
-
-
-class Validation:
-    """A validation source with given losses: before training, then after each epoch."""
-
-    def __init__(self, losses):
-        self.losses = iter(losses)
-
-    def __len__(self):
-        return 1
-
-    def compile(self, step):
-        return lambda epoch: (next(self.losses), 0.25)
 
 
 class Listener(Observer):
@@ -70,10 +60,11 @@ class Listener(Observer):
         self.rows.append(row)
 
 
-def scripted(val_losses, losses=(), **stage):
-    model, listener = Model(), Listener()
-    history = fit(model, Stage(**stage), Epochs(model, losses), Validation(val_losses), listener)
-    return model.weight, history, listener
+def scripted(val_losses, losses=(), **settings):
+    stage, listener = Stage(**settings), Listener()
+    learner = Scripted(stage.learning_rate, val_losses, losses)
+    history = fit(learner, stage, listener)
+    return learner.weight, history, listener
 
 
 def test_history_has_its_columns_and_the_observer_hears_of_every_row():
@@ -134,84 +125,80 @@ def test_a_loss_that_is_no_number_ends_it(loss):
     )
 
 
-# ---- A real model
+# ---- Real learners
+
+RANDOM = np.random.default_rng(0)
+LABELS = RANDOM.integers(0, 3, 60)
+FEATURES = (np.eye(3)[LABELS] * 2 + RANDOM.normal(0, 0.3, (60, 3))).astype(np.float32)
+DATASET = Dataset(
+    Path(),
+    ("a", "b", "c"),
+    tuple(Sample(Path(str(i)), "abc"[k], f"{i:064x}", "train") for i, k in enumerate(LABELS)),
+)
 
 
-class Arrays:
-    """All examples in one batch."""
-
-    def __init__(self, x, y):
-        self.x, self.y = x, y
-
-    steps = 1
-
-    def __len__(self):
-        return len(self.y)
-
-    def compile(self, step):
-        tf = tensorflow()
-        run = tf.function(lambda: step(tf.constant(self.x), tf.constant(self.y)))
-        return lambda epoch: tuple(float(figure) / len(self) for figure in run())
+def perceptron(stage, l2=0.0, x=FEATURES):
+    """A learner without hidden layers, all examples in one batch; and how it computes."""
+    layers = head_layers(Head(units=(), dropout=0, l2=l2), 3)
+    examples = Examples(x, np.arange(60), LABELS)
+    weights = initial_weights(layers, FEATURES)
+    learner = Perceptron(layers, weights, stage, examples, examples, 60, 0, Objective())
+    return learner, lambda: learner.model()(x)
 
 
-def problem(l2=0.0):
+def network(stage, l2=0.0, x=FEATURES):
+    """The same in Keras, without the standardisation."""
     k = keras()
     k.utils.set_random_seed(0)
-    random = np.random.default_rng(0)
-    y = random.integers(0, 3, 60)
-    x = (np.eye(3)[y] * 2 + random.normal(0, 0.3, (60, 3))).astype(np.float32)
     regularizer = k.regularizers.L2(l2) if l2 else None
     dense = k.layers.Dense(3, activation="softmax", kernel_regularizer=regularizer)
-    return k.Sequential([k.Input((3,)), dense]), x, y
+    model = k.Sequential([k.Input((3,)), dense])
+    source = StreamSource(lambda request: x[request[0]], (3,), x.dtype, DATASET, "train", 60, None)
+    return Network(model, stage, source, source, Objective()), lambda: model.predict_on_batch(x)
 
 
-def test_a_model_learns_and_the_last_figures_are_those_of_its_weights():
-    model, x, y = problem()
-    history = fit(model, Stage(epochs=60, learning_rate=0.1), Arrays(x, y), Arrays(x, y))
+both = pytest.mark.parametrize("make", [perceptron, network])
+
+
+@both
+def test_a_model_learns_and_the_last_figures_are_those_of_its_weights(make):
+    stage = Stage(epochs=60, learning_rate=0.1)
+    learner, probabilities = make(stage)
+    history = fit(learner, stage)
     assert history[-1]["val_accuracy"] >= 0.98
     assert history[-1]["val_loss"] < 0.3 * history[0]["val_loss"]
-    right = model.predict_on_batch(x)[np.arange(60), y]
+    right = probabilities()[np.arange(60), LABELS]
     best = min(row["val_loss"] for row in history)
     assert -np.log(right).mean() == pytest.approx(best, rel=1e-4)
 
 
-def test_the_penalty_is_part_of_the_training_loss_only():
-    model, x, y = problem(l2=0.5)
+@both
+def test_the_penalty_is_part_of_the_training_loss_only(make):
     stage = Stage(epochs=1, learning_rate=1e-8)
-    row = fit(model, stage, Arrays(x, y), Arrays(x, y))[0]
-    penalty = 0.5 * float((model.layers[0].kernel.numpy() ** 2).sum())
+    learner, _ = make(stage, l2=0.5)
+    kernel, _ = learner.get_weights()
+    (row,) = fit(learner, stage)
+    penalty = 0.5 * float((kernel**2).sum())
     assert row["loss"] - row["val_loss"] == pytest.approx(penalty, rel=1e-3)
 
 
-def test_frozen_weights_stay():
-    model, x, y = problem()
-    model.layers[0].trainable = False
-    frozen = model.get_weights()
-    extra = keras().layers.Dense(3, activation="softmax")
-    both = keras().Sequential([keras().Input((3,)), model, extra])
-    fit(both, Stage(epochs=3, learning_rate=0.1), Arrays(x, y), Arrays(x, y))
-    for before, after in zip(frozen, model.get_weights(), strict=True):
-        assert np.array_equal(before, after)
-
-
-def test_features_that_are_no_numbers_end_it():
-    model, x, y = problem()
+@both
+def test_features_that_are_no_numbers_end_it(make):
+    x = FEATURES.copy()
     x[3, 1] = np.nan
+    stage = Stage(epochs=3)
+    learner, _ = make(stage, x=x)
     with pytest.raises(TrainingError, match="Received: nan in epoch 1"):
-        fit(model, Stage(epochs=3), Arrays(x, y), Arrays(x, y))
+        fit(learner, stage)
 
 
+@both
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [("constant", [0.1, 0.1, 0.1, 0.1]), ("cosine", [0.1, 0.085355, 0.05, 0.014645])],
 )
-def test_learning_rate_follows_the_schedule(schedule, expected):
-    keras_module = keras()
-    model = keras_module.Sequential(
-        [keras_module.Input((2,)), keras_module.layers.Dense(2, activation="softmax")]
-    )
-    x = np.eye(2, dtype=np.float32)
-    data = Arrays(x, np.array([0, 1]))
+def test_learning_rate_follows_the_schedule(make, schedule, expected):
     stage = Stage(learning_rate=0.1, schedule=schedule, epochs=4, patience=4)
-    rates = [row["learning_rate"] for row in fit(model, stage, data, data)]
+    learner, _ = make(stage)
+    rates = [row["learning_rate"] for row in fit(learner, stage)]
     assert rates == pytest.approx(expected, abs=1e-5)

@@ -9,7 +9,13 @@ from cnntransfer.progress import Observer
 from cnntransfer.recipe import Stage
 from cnntransfer.training import precision
 from cnntransfer.training.features import Features
-from cnntransfer.training.precision import choose_precision, choose_stage_precision, cosines
+from cnntransfer.training.precision import (
+    Choice,
+    choose_precision,
+    choose_stage_precision,
+    cosines,
+    may_be_faster,
+)
 
 FEATURES = np.random.default_rng(0).random((40, 8)).astype(np.float32)
 HELD_OUT = Features(FEATURES, np.arange(40), np.zeros(40, np.int64))
@@ -40,6 +46,7 @@ class Engine:
 def choose(monkeypatch):
     """Choose between a float32 engine of 0.1 s an image and another one."""
     monkeypatch.setattr(precision.time, "perf_counter", lambda: Engine.clock)
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda: True)
 
     def call(seconds=0.02, error=0.0, wanted="auto", kept=(), requests=TRAINING):
         Engine.clock = 0.0
@@ -88,9 +95,76 @@ def test_what_is_kept_or_asked_for_is_taken(choose):
     assert choose(seconds=9, error=9, wanted="int8")[0].precision == "int8"
 
 
+@pytest.mark.parametrize("kept", [(), ["bfloat16"]])
+def test_a_processor_without_bfloat16_measures_nothing(choose, monkeypatch, kept):
+    """Not even kept bfloat16 features are taken: those of new photos would take longer."""
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(Engine, "map", None)  # Fails if it is called.
+    assert choose(kept=kept) == (Choice("float32"), [])
+    assert choose(wanted="bfloat16") == (Choice("bfloat16"), [])
+    assert choose_stage_precision(Stage(unfreeze="all"), None, None) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "with_it", "without"),
+    [
+        ("float32", False, False),
+        ("auto", True, False),
+        ("bfloat16", True, True),
+        ("int8", True, True),
+    ],
+)
+def test_where_float32_is_not_the_only_choice(monkeypatch, wanted, with_it, without):
+    for has_it, expected in ((True, with_it), (False, without)):
+        monkeypatch.setattr(precision, "_has_bfloat16", lambda has_it=has_it: has_it)
+        assert may_be_faster(wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile\n", True),
+        ("flags\t\t: fpu avx2 amx_bf16\n", True),
+        ("Features\t: fp asimd i8mm bf16 dgh\n", True),
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", False),
+        ("model name\t: \xff bf16x\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_what_linux_says_of_the_processor(monkeypatch, tmp_path, said, expected):
+    file = tmp_path / "cpuinfo"
+    if said is not None:
+        file.write_text(said, encoding="latin-1")
+    monkeypatch.setattr(precision, "Path", lambda name: file if name == "/proc/cpuinfo" else None)
+    assert precision._has_bfloat16() is expected
+
+
 def test_a_stage_that_says_its_precision_measures_nothing():
     stage = Stage(unfreeze="all", precision="bfloat16")
     assert choose_stage_precision(stage, None, None) == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "expected"),
+    [
+        (0.02, 0.0, "bfloat16"),
+        (0.02, 0.05, "bfloat16"),
+        (0.095, 0.0, "float32"),
+        (0.02, 2.0, "float32"),
+    ],
+)
+def test_a_stage_measures_its_network_in_tensorflow(monkeypatch, seconds, error, expected):
+    """Layers that train adapt, so a difference that features may not have is forgiven."""
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: Engine.clock)
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda: True)
+    engines = {"float32": Engine(0.1, 0.0), "bfloat16": Engine(seconds, error)}
+    monkeypatch.setattr(precision, "KerasEngine", lambda model, name: engines[name])
+    Engine.clock = 0.0
+    views = SimpleNamespace(
+        image=None, requests=lambda *_: [(position, 0) for position in range(40)]
+    )
+    assert choose_stage_precision(Stage(unfreeze="all"), None, views) == expected
 
 
 def test_cosines():

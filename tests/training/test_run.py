@@ -1,5 +1,6 @@
 """A run from folder to bundle: complete, repeatable, and nothing left behind when it fails."""
 
+import dataclasses
 import shutil
 import zipfile
 
@@ -7,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cnntransfer.data.images import read
 from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError
 from cnntransfer.models.backbones import get_backbone
@@ -72,7 +74,17 @@ def test_parity_is_recorded(bundle):
     parity = bundle.metadata["parity"]
     for part in ("trunk", "head"):
         assert 0 <= parity[part]["largest_difference"] <= parity[part]["tolerance"] == TOLERANCE
+    assert parity["keras"]["largest_difference"] <= TOLERANCE
     assert parity["head"]["inputs"] == len(bundle.read_table("predictions"))
+
+
+def test_keras_computes_what_the_litert_files_compute(bundle, photos):
+    model = bundle.load_keras()
+    files = sorted(photos.rglob("*[0-2].png"))
+    images = np.stack([read(file, bundle.input_spec) for file in files])
+    probabilities = [result.probabilities for result in predict(bundle, files)]
+    in_keras = np.asarray(model(images.astype(np.float32), training=False))
+    np.testing.assert_allclose(probabilities, in_keras, atol=1e-5)
 
 
 def test_metadata_tell_where_everything_comes_from(bundle, photos):
@@ -222,18 +234,18 @@ def test_what_another_run_wrote_meanwhile_is_not_replaced(small_recipe, tmp_path
 # ---- Failing
 
 
-def test_a_conversion_that_computes_something_else_is_noticed(small_recipe, tmp_path, monkeypatch):
-    convert = run_module.convert
+def test_a_head_file_that_computes_something_else_is_noticed(small_recipe, tmp_path, monkeypatch):
+    write_head = run_module.write_head
 
-    def broken(model, target):
-        *weights, bias = model.get_weights()
-        model.set_weights([*weights, bias[::-1] + 1e-2 * np.arange(3)])
-        convert(model, target)
-        model.set_weights([*weights, bias])
+    def broken(head, target):
+        kernel, bias = head.weights["probabilities"]
+        shifted = bias + np.array([0.1, 0, 0], np.float32)
+        weights = {**head.weights, "probabilities": (kernel, shifted)}
+        write_head(dataclasses.replace(head, weights=weights), target)
 
-    monkeypatch.setattr(run_module, "convert", broken)
+    monkeypatch.setattr(run_module, "write_head", broken)
     recipe = small_recipe.override({"stages.head.epochs": 1})
-    with pytest.raises(TrainingError, match=r"head\.tflite to compute what Keras computes"):
+    with pytest.raises(TrainingError, match=r"head\.tflite to compute what the model computes"):
         run(recipe, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -11,9 +11,7 @@ from cnntransfer.data.images import InputSpec
 from cnntransfer.data.views import Views
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import AUGMENTATION_PRESETS
-from cnntransfer.training import sources
-from cnntransfer.training.features import Features
-from cnntransfer.training.sources import FeatureSource, StreamSource
+from cnntransfer.training.sources import StreamSource
 
 SPEC = InputSpec((6, 5))
 SUBSETS = ("train", "train", "val", "train", "train", "val", "train", "train", "train")
@@ -26,14 +24,7 @@ TRAINING = DATASET.subset("train")
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 6, 5, 3), dtype=np.uint8)
 
 
-def feature_source(subset="train", batch_size=3, seed=0):
-    """Two views of each sample; a row's values are (sample, view)."""
-    samples, views = np.repeat(np.arange(9), 2), np.tile([0, 1], 9)
-    values = np.stack([samples, views], axis=1).astype(np.float32)
-    return FeatureSource(Features(values, samples, views), DATASET, subset, batch_size, seed)
-
-
-def pixel_source(subset="train", batch_size=3, seed=0, preset="none", views=None):
+def source_of(subset="train", batch_size=3, seed=0, preset="none", views=None):
     pixels = Pixels(SPEC)
     for sample, image in zip(DATASET.samples, IMAGES, strict=True):
         pixels.append(sample.path, image)
@@ -55,11 +46,11 @@ def recorded(source, epochs=(0,)):
         figures = tf.numpy_function(record, [inputs, labels], [tf.float32, tf.float32])
         return [tf.ensure_shape(figure, []) for figure in figures]
 
-    run = source.compile(step)
+    graph = source.compile(step)
     result = []
     for epoch in epochs:
         seen.clear()
-        figures = run(epoch)
+        figures = source.epoch(graph, epoch)
         result.append((list(seen), figures))
     return result
 
@@ -68,30 +59,48 @@ def rows(batches):
     return np.concatenate([inputs for inputs, _ in batches])
 
 
-@pytest.mark.parametrize("make", [feature_source, pixel_source])
-def test_every_example_once_in_batches_the_last_one_smaller(make):
-    source = make(batch_size=4)
+def test_every_example_once_in_batches_the_last_one_smaller():
+    source = source_of(batch_size=4)
     ((batches, figures),) = recorded(source)
-    size = len(TRAINING) * (2 if make is feature_source else 1)
-    assert source.steps == len(batches)
-    assert [len(labels) for _, labels in batches] == [4] * (size // 4) + [size % 4]
+    assert source.steps == len(batches) == 2
+    assert [len(labels) for _, labels in batches] == [4, 3]
     # The figures are sums over all batches, divided by the number of examples.
     zeros = sum(int((labels == 0).sum()) for _, labels in batches)
-    assert figures == pytest.approx((1.0, zeros / size))
+    assert figures == pytest.approx((1.0, zeros / len(TRAINING)))
 
 
-def test_many_features_go_into_the_graph_in_several_parts(monkeypatch):
-    ((whole, figures),) = recorded(feature_source())
-    monkeypatch.setattr(sources, "_CHUNK_BYTES", 6 * 8)
-    ((parts, again),) = recorded(feature_source())
-    assert np.array_equal(rows(whole), rows(parts))
-    assert figures == again
+def test_the_first_batch_is_that_of_the_first_epoch():
+    source = source_of(preset="strong")
+    (((images, labels), *_), _) = recorded(source)[0]
+    arrays, kinds = source.first_batch()
+    assert arrays.dtype == np.uint8
+    assert np.array_equal(arrays, images)
+    assert np.array_equal(kinds, labels)
+
+
+def test_xla_computes_the_same():
+    tf = tensorflow()
+    weights = np.random.default_rng(1).normal(size=(90, 2)).astype(np.float32)
+
+    def step(inputs, labels):
+        logits = tf.reshape(inputs / 255, [-1, 90]) @ weights
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        hits = tf.equal(tf.argmax(logits, axis=-1), labels)
+        return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(hits, tf.float32))
+
+    source = source_of(batch_size=4)
+    plain, compiled = (source.compile(step, jit=jit) for jit in (False, True))
+    attributes = [graph.get_concrete_function().function_def.attr for graph in (plain, compiled)]
+    assert [bool(one["_XlaMustCompile"].b) for one in attributes] == [False, True]
+    for epoch in (0, 1):
+        expected = source.epoch(plain, epoch)
+        assert source.epoch(compiled, epoch) == pytest.approx(expected, rel=1e-6)
 
 
 def test_kept_views_take_turns():
     augmenter = Augmenter(AUGMENTATION_PRESETS["strong"], 0)
     seen = {position: [] for position in TRAINING}
-    for batches, _ in recorded(pixel_source(preset="strong", views=2), (0, 1, 2, 3)):
+    for batches, _ in recorded(source_of(preset="strong", views=2), (0, 1, 2, 3)):
         for image in rows(batches):
             for position in TRAINING:
                 for view in (0, 1):
@@ -102,16 +111,8 @@ def test_kept_views_take_turns():
     assert len({tuple(order) for order in seen.values()}) == 2
 
 
-def test_features_keep_their_labels_and_views():
-    ((batches, _),) = recorded(feature_source())
-    for inputs, labels in batches:
-        assert np.array_equal(inputs[:, 0].astype(int) % 2, labels)
-    expected = {(float(sample), view) for sample in TRAINING for view in (0.0, 1.0)}
-    assert {tuple(row) for row in rows(batches).tolist()} == expected
-
-
 def test_pixels_keep_their_labels():
-    ((batches, _),) = recorded(pixel_source())
+    ((batches, _),) = recorded(source_of())
     for inputs, labels in batches:
         assert inputs.dtype == np.float32
         for image, label in zip(inputs, labels, strict=True):
@@ -120,10 +121,9 @@ def test_pixels_keep_their_labels():
     assert len(np.unique(rows(batches), axis=0)) == len(TRAINING)
 
 
-@pytest.mark.parametrize("make", [feature_source, pixel_source])
-def test_the_order_follows_seed_and_epoch(make):
+def test_the_order_follows_seed_and_epoch():
     def orders(seed):
-        return [rows(batches) for batches, _ in recorded(make(seed=seed), (0, 1))]
+        return [rows(batches) for batches, _ in recorded(source_of(seed=seed), (0, 1))]
 
     first, second = orders(0)
     assert not np.array_equal(first, second)
@@ -134,15 +134,13 @@ def test_the_order_follows_seed_and_epoch(make):
 
 
 def test_validation_keeps_the_order_and_shows_the_images_themselves():
-    for batches, _ in recorded(pixel_source("val", seed=None, preset="strong"), (0, 1)):
+    for batches, _ in recorded(source_of("val", seed=None, preset="strong"), (0, 1)):
         assert np.array_equal(rows(batches), IMAGES[[2, 5]])
-    for batches, _ in recorded(feature_source("val", seed=None), (0, 1)):
-        assert rows(batches)[:, 0].tolist() == [2, 2, 5, 5]
 
 
 def test_training_images_are_seen_in_a_new_view_each_epoch():
     augmenter = Augmenter(AUGMENTATION_PRESETS["strong"], 0)
-    for epoch, (batches, _) in enumerate(recorded(pixel_source(preset="strong"), (0, 1))):
+    for epoch, (batches, _) in enumerate(recorded(source_of(preset="strong"), (0, 1))):
         expected = {
             augmenter.view(IMAGES[i], DATASET.samples[i].digest, epoch + 1).tobytes()
             for i in TRAINING

@@ -1,0 +1,194 @@
+"""Keras networks as learners: what moves, what XLA changes, and when it is taken."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.frameworks import keras
+from cnntransfer.progress import Observer
+from cnntransfer.recipe import Stage
+from cnntransfer.training.fit import fit
+from cnntransfer.training.network import Network, Variables, choose_jit
+from cnntransfer.training.objective import Objective
+from cnntransfer.training.sources import StreamSource
+
+RANDOM = np.random.default_rng(0)
+LABELS = RANDOM.integers(0, 3, 20)
+IMAGES = RANDOM.integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)
+DATASET = Dataset(
+    Path(),
+    ("a", "b", "c"),
+    tuple(
+        Sample(Path(str(i)), "abc"[label], f"{i:064x}", "train" if i % 4 else "val")
+        for i, label in enumerate(LABELS)
+    ),
+)
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def tiny(dropout=0.5):
+    """A network with everything that a step of training moves: weights, statistics, chance."""
+    k = keras()
+    k.utils.set_random_seed(0)
+    return k.Sequential(
+        [
+            k.Input((6, 5, 3)),
+            k.layers.Rescaling(1 / 255),
+            k.layers.Conv2D(4, 3, use_bias=False, name="conv"),
+            k.layers.BatchNormalization(),
+            k.layers.Flatten(),
+            k.layers.Dropout(dropout, seed=1),
+            k.layers.Dense(3, activation="softmax", kernel_regularizer=k.regularizers.L2(0.01)),
+        ],
+        name="tiny",
+    )
+
+
+def network_of(model, **settings):
+    """It learns from batches of four, four in an epoch, the last one of three."""
+    training, validation = (
+        StreamSource(
+            lambda request: IMAGES[request[0]], (6, 5, 3), np.uint8, DATASET, subset, 4, seed, 1
+        )
+        for subset, seed in (("train", 0), ("val", None))
+    )
+    stage = Stage(**{"learning_rate": 0.01, "epochs": 3, **settings})
+    return Network(model, stage, training, validation, Objective(0.1))
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name, arrays in one.items():
+        for a, b in zip(arrays, other[name], strict=True):
+            assert np.array_equal(a, b), name
+
+
+def test_frozen_weights_stay():
+    model = tiny()
+    model.get_layer("conv").trainable = False
+    frozen = model.get_layer("conv").get_weights()
+    others = model.layers[-1].get_weights()
+    network = network_of(model)
+    fit(network, Stage(epochs=2))
+    for before, after in zip(frozen, model.get_layer("conv").get_weights(), strict=True):
+        assert np.array_equal(before, after)
+    assert not np.array_equal(others[0], model.layers[-1].get_weights()[0])
+
+
+def test_what_was_kept_goes_on_as_if_nothing_had_happened():
+    whole = network_of(tiny(), schedule="cosine")
+    whole.train_epoch(0)
+    kept = whole.arrays()
+    assert {name: len(arrays) > 0 for name, arrays in kept.items()} == {
+        "model": True,
+        "optimizer": True,
+    }
+    resumed = network_of(tiny(), schedule="cosine")
+    assert resumed.put(kept)
+    for epoch in (1, 2):
+        assert resumed.train_epoch(epoch) == whole.train_epoch(epoch)
+        assert resumed.validate() == whole.validate()
+    assert_equal(resumed.arrays(), whole.arrays())
+
+
+def test_the_numbers_of_another_network_are_not_taken():
+    network, other = Variables("tiny", model=tiny()), keras().Sequential([keras().Input((2,))])
+    before = network.arrays()
+    assert not network.put({"model": [array for array in before["model"][:-1]]})
+    assert not network.put({"model": [np.zeros((*a.shape, 1), a.dtype) for a in before["model"]]})
+    assert not network.put(Variables("other", model=other).arrays())
+    assert_equal(network.arrays(), before)
+
+
+# ---- XLA
+
+
+def test_measuring_a_step_changes_nothing():
+    model = tiny()
+    network = network_of(model)
+    network.train_epoch(0)  # So that the optimizer has something to lose.
+    before, name = network.arrays(), network.name
+    assert 0 < network.seconds_per_step() < 60
+    assert_equal(network.arrays(), before)
+    assert name == network.name == "tiny"
+    # The random generator is among what was put back: dropout goes on as it would have.
+    other = network_of(tiny())
+    assert other.put(before)
+    assert network.train_epoch(1) == other.train_epoch(1)
+
+
+def test_xla_learns_the_same():
+    """But for dropout, whose random numbers are its own."""
+    plain, compiled = (
+        network_of(tiny(dropout=0.0), jit_compile=how, learning_rate=1e-3)
+        for how in ("none", "xla")
+    )
+    for epoch in range(2):
+        expected = plain.train_epoch(epoch)
+        assert compiled.train_epoch(epoch) == pytest.approx(expected, rel=1e-4)
+    assert compiled.validate() == pytest.approx(plain.validate(), rel=1e-4)
+    for a, b in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.fixture
+def learner():
+    """``learner(stage)`` takes 0.5 s a step without XLA; ``learner.made`` is which were asked."""
+    made = []
+
+    def make(stage):
+        made.append(stage.jit_compile)
+        seconds = {"none": 0.5, "xla": make.compiled}[stage.jit_compile]
+        return SimpleNamespace(seconds_per_step=lambda: seconds)
+
+    make.made, make.compiled = made, 0.2
+    return make
+
+
+LONG = Stage(name="finetune", precision="float32")
+
+
+@pytest.mark.parametrize("settled", ["none", "xla"])
+def test_what_is_settled_is_left_alone(learner, settled):
+    stage = Stage(jit_compile=settled)
+    assert choose_jit(stage, 10**6, learner) is stage
+    assert learner.made == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps"),
+    [
+        (LONG, 119),  # A minute is not worth it.
+        (Stage(name="finetune", precision="bfloat16"), 10**6),
+    ],
+)
+def test_nothing_is_compiled_where_it_is_not_worth_it_or_the_arithmetic_is_another(
+    learner, stage, steps
+):
+    notes = Notes()
+    assert choose_jit(stage, steps, learner, notes).jit_compile == "none"
+    assert learner.made == ["none"]
+    assert notes.notes == []
+
+
+@pytest.mark.parametrize(
+    ("compiled", "taken"), [(0.2, True), (0.45, True), (0.46, False), (9, False)]
+)
+def test_a_long_stage_is_compiled_where_that_is_faster(learner, compiled, taken):
+    notes = Notes()
+    learner.compiled = compiled
+    stage = choose_jit(LONG, 120, learner, notes)
+    assert learner.made == ["none", "xla"]
+    assert stage.jit_compile == ("xla" if taken else "none")
+    said = f"Stage 'finetune' compiled by XLA: {0.5 / compiled:.1f} times as fast here."
+    assert notes.notes == ([said] if taken else [])
