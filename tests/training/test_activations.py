@@ -24,6 +24,7 @@ from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUGMENTATION_PRESETS
 from cnntransfer.training.activations import Activations
 from cnntransfer.training.run import run
+from tests.conftest import convert_tuned
 
 MOBILENET = get_backbone("mobilenet")
 DIGESTS = [f"{number:064x}" for number in range(MOBILENET.layers)]
@@ -88,7 +89,7 @@ def test_litert_s_are_the_lower_layers_output_as_keras_has_it(waist, views, same
         assert found.dtype == np.float16
         image = views.image(request)[np.newaxis].astype(np.float32)
         expected = np.asarray(waist.lower(image, training=False))[0]
-        np.testing.assert_allclose(found, expected, rtol=HALF_STEP, atol=1e-6 * expected.max())
+        np.testing.assert_allclose(found, expected, rtol=HALF_STEP, atol=1e-5 * expected.max())
 
 
 def test_they_are_computed_once(waist, views, same_cache):
@@ -153,7 +154,7 @@ def losses(bundle: Bundle) -> list[float]:
     return [float(row["val_loss"]) for row in rows if row["stage"] == "finetune"]
 
 
-def test_training_on_them_is_training_through_all_layers(small_recipe, tmp_path):
+def test_training_on_them_is_training_through_all_layers(small_recipe, tmp_path, monkeypatch):
     """Without augmentation both see the same; float16 is all that differs."""
     recipe = small_recipe.override(
         {
@@ -163,8 +164,10 @@ def test_training_on_them_is_training_through_all_layers(small_recipe, tmp_path)
             "stages.finetune.epochs": 3,
             "stages.finetune.learning_rate": 1e-5,
             "stages.finetune.precision": "float32",
+            "stages.finetune.jit_compile": "none",
         }
     )
+    monkeypatch.setattr("cnntransfer.training.run._convert_tuned", convert_tuned)
     kept = run(recipe, tmp_path / "kept")
     classic = run(dataclasses.replace(recipe, fresh_augmentation=True), tmp_path / "classic")
     np.testing.assert_allclose(losses(kept), losses(classic), rtol=0.02)

@@ -32,6 +32,7 @@ from cnntransfer.training.objective import Objective
 from cnntransfer.training.perceptron import Examples, Perceptron
 from cnntransfer.training.precision import Choice
 from cnntransfer.training.run import resume, run
+from tests.conftest import convert_tuned
 
 FILES = ["recipe.yaml", "run.npz", "stage1.npz", "stage2.npz"]
 
@@ -58,13 +59,6 @@ class Listener(Observer):
     @property
     def epochs(self):
         return [(row["stage"], row["epoch"]) for row in self.rows]
-
-
-def convert_tuned(trunk, classifier, bundle, views, requests):
-    """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
-    bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
-    images = np.stack([views.image(request) for request in requests])
-    return trunk.model(images.astype(np.float32)).numpy(), {}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -625,10 +619,10 @@ def test_all_numbers_are_kept(tmp_path, moved, new):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("epoch", [2, 5])
+@pytest.mark.parametrize("epoch", [5, 6])
 def test_a_head_goes_on_bit_by_bit(tmp_path, epoch):
     """After an epoch that was the best so far and after one that was not."""
-    stage = Stage(epochs=6, learning_rate=0.05, schedule="cosine")
+    stage = Stage(epochs=6, learning_rate=0.5, schedule="cosine")
 
     def fit_one(listener, kept):
         learner = head_of(9, stage)
@@ -644,7 +638,7 @@ def test_a_head_goes_on_bit_by_bit(tmp_path, epoch):
     resumed, _ = fit_one(after, CheckpointFolder.open(tmp_path / "x").stage(stage))
     assert after.rows == heard.rows[epoch - 1 :]
     assert numbers(resumed) == numbers(whole)
-    assert 2 <= best <= 4, losses
+    assert best == 4, losses
 
 
 def test_a_finished_head_is_taken_as_it_is(tmp_path):

@@ -104,7 +104,7 @@ def test_what_was_kept_goes_on_as_if_nothing_had_happened():
 def test_the_numbers_of_another_network_are_not_taken():
     network, other = Variables("tiny", model=tiny()), keras().Sequential([keras().Input((2,))])
     before = network.arrays()
-    assert not network.put({"model": [array for array in before["model"][:-1]]})
+    assert not network.put({"model": list(before["model"][:-1])})
     assert not network.put({"model": [np.zeros((*a.shape, 1), a.dtype) for a in before["model"]]})
     assert not network.put(Variables("other", model=other).arrays())
     assert_equal(network.arrays(), before)
