@@ -195,6 +195,13 @@ class Stage:
         "How the learning rate goes on: as it is, or down to zero along a cosine.",
         choices=("constant", "cosine"),
     )
+    warmup: float = setting(
+        0.0,
+        float,
+        "Let the learning rate rise evenly over this share of the steps first.",
+        minimum=0,
+        maximum=0.9,
+    )
     epochs: int = setting(
         200, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )

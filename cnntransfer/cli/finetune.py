@@ -108,6 +108,7 @@ _AUGMENTATION = "Augmentation of training images"
         "epochs": "finetune-epochs",
         "learning_rate": "finetune-learning-rate",
         "schedule": "finetune-schedule",
+        "warmup": "finetune-warmup",
         "patience": "finetune-patience",
         "train_batch_normalization": "train-batch-normalization",
         "precision": "finetune-precision",

@@ -14,6 +14,7 @@ from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
+from .schedule import in_keras
 from .sources import Step, StreamSource
 
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
@@ -70,7 +71,7 @@ class Network(Variables):
         objective: Objective,
     ) -> None:
         self._model = model
-        self._optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
+        self._optimizer = keras().optimizers.Adam(in_keras(stage, training.steps))
         self._optimizer.build(model.trainable_variables)
         super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
         self._training, self._validation = training, validation
@@ -135,15 +136,6 @@ def choose_jit(
         return plain
     observer.note(f"Stage {stage.name!r} compiled by XLA: {ratio:.1f} times as fast here.")
     return compiled
-
-
-def _learning_rate(stage: Stage, steps: int) -> Any:
-    """A number, or a schedule over all steps of the stage (Loshchilov 2016, arXiv:1608.03983)."""
-    if stage.schedule == "constant":
-        return float(stage.learning_rate)
-    return keras().optimizers.schedules.CosineDecay(
-        float(stage.learning_rate), decay_steps=stage.epochs * steps
-    )
 
 
 def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
