@@ -212,6 +212,29 @@ class Stage:
         minimum=1,
         maximum=100_000,
     )
+    layer_decay: float = setting(
+        1.0,
+        float,
+        "Factor of the learning rate from the head to the top block, and from every block to the "
+        "one below it.",
+        minimum=0.01,
+        maximum=1,
+    )
+    ema_momentum: float = setting(
+        0.0,
+        float,
+        "Validate and keep a running average of the weights that remembers so much of itself in "
+        "every step, such as 0.99.",
+        minimum=0,
+        maximum=0.9999,
+    )
+    gradient_accumulation_steps: int = setting(
+        1,
+        int,
+        "Learn from so many batches at once, as from one batch of all their images.",
+        minimum=1,
+        maximum=1024,
+    )
     train_batch_normalization: bool = setting(
         False, bool, "Let unfrozen batch normalisation layers train instead of infer."
     )
@@ -234,6 +257,9 @@ HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
+#: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
+#: averaged over the steps.
+_CAREFUL_STAGE = dataclasses.replace(FINETUNE_STAGE, warmup=0.1, layer_decay=0.8, ema_momentum=0.99)
 #: What ``choose_head`` tries beside the recipe's own head: wider, and none hidden
 #: (docs/accuracy.md).
 OTHER_HEADS = (Head(units=(512,)), Head(units=(), dropout=0.3, l2=0.01))
@@ -394,8 +420,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         # arXiv:1801.06146).
         "stages": (
             HEAD_STAGE,
-            dataclasses.replace(FINETUNE_STAGE, name="top", unfreeze="15%"),
-            dataclasses.replace(FINETUNE_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
+            dataclasses.replace(_CAREFUL_STAGE, name="top", unfreeze="15%"),
+            dataclasses.replace(_CAREFUL_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
         ),
     },
 }

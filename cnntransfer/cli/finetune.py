@@ -110,6 +110,8 @@ _AUGMENTATION = "Augmentation of training images"
         "schedule": "finetune-schedule",
         "warmup": "finetune-warmup",
         "patience": "finetune-patience",
+        "layer_decay": "finetune-layer-decay",
+        "ema_momentum": "finetune-ema-momentum",
         "train_batch_normalization": "train-batch-normalization",
         "precision": "finetune-precision",
     },

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ..frameworks import keras, tensorflow
+from ..frameworks import tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
+from .accumulation import Accumulation
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
-from .schedule import in_keras
+from .optimizer import Optimizer
 from .sources import Step, StreamSource
 
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
+
+#: Takes the mean gradients over a batch, and how many examples it has.
+Take = Callable[[Sequence[Any], Any], None]
 
 
 class Variables:
@@ -56,10 +61,11 @@ class Network(Variables):
 
     Args:
         model: It ends in probabilities; its ``trainable`` flags are respected.
-        stage: Learning rate and its schedule.
+        stage: How to train.
         training: What to learn from.
         validation: What to stop by.
         objective: What is lowered.
+        blocks: Trained variables by block, from the top downwards; see :class:`Optimizer`.
     """
 
     def __init__(
@@ -69,29 +75,40 @@ class Network(Variables):
         training: StreamSource,
         validation: StreamSource,
         objective: Objective,
+        blocks: Sequence[Sequence[Any]] = (),
     ) -> None:
         self._model = model
-        self._optimizer = keras().optimizers.Adam(in_keras(stage, training.steps))
-        self._optimizer.build(model.trainable_variables)
-        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
         self._training, self._validation = training, validation
+        variables, batches = model.trainable_variables, stage.gradient_accumulation_steps
+        updates = math.ceil(training.steps / batches)
+        self._optimizer = Optimizer(stage, variables, blocks, updates)
+        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
+        self._accumulation: Accumulation | None = None
+        take: Take = lambda gradients, _: self._optimizer.apply(gradients)  # noqa: E731
+        if batches > 1:
+            self._accumulation = Accumulation(self._optimizer, variables, batches)
+            take = self._accumulation.add
         self._learn = training.compile(
-            _training_step(model, self._optimizer, objective), jit=stage.jit_compile == "xla"
+            _training_step(model, take, objective), jit=stage.jit_compile == "xla"
         )
         self._judge = validation.compile(_validation_step(model, objective))
 
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        return float(self._optimizer.learning_rate)
+        return self._optimizer.learning_rate
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        return self._training.epoch(self._learn, epoch)
+        learn = self._learn
+        if self._accumulation is not None:
+            learn = self._accumulation.through(learn, self._training.steps)
+        return self._training.epoch(learn, epoch)
 
     def validate(self) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        return self._validation.epoch(self._judge, 0)
+        with self._optimizer.averaged():
+            return self._validation.epoch(self._judge, 0)
 
     def seconds_per_step(self) -> float:
         """How long a step of training takes; nothing is learned from it."""
@@ -105,8 +122,9 @@ class Network(Variables):
         return seconds
 
     def get_weights(self) -> list[NDArray[Any]]:
-        """See :class:`cnntransfer.training.learner.Learner`."""
-        weights: list[NDArray[Any]] = self._model.get_weights()
+        """Those that :meth:`validate` judges: where an average is kept, its."""
+        with self._optimizer.averaged():
+            weights: list[NDArray[Any]] = self._model.get_weights()
         return weights
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
@@ -138,7 +156,7 @@ def choose_jit(
     return compiled
 
 
-def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
+def _training_step(model: Any, take: Take, objective: Objective) -> Step:
     tf = tensorflow()
     variables = [variable.value for variable in model.trainable_variables]
 
@@ -148,8 +166,8 @@ def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
             loss = tf.reduce_mean(objective.of_training(labels, probabilities))
             if model.losses:
                 loss += tf.add_n(model.losses)
-        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
         size = tf.cast(tf.size(labels), tf.float32)
+        take(tape.gradient(loss, variables), size)
         return loss * size, _right(probabilities, labels)
 
     return step

@@ -29,12 +29,13 @@ from ..models.classifier import (
     build_classifier,
     head_of,
     set_trainable,
+    trained_blocks,
     waist_below,
     weights_digest,
 )
 from ..models.head import HeadModel
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, Recipe, Stage
 from .activations import Activations
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .fit import fit
@@ -44,6 +45,9 @@ from .network import Network, Variables, choose_jit
 from .objective import Objective, objective
 from .precision import choose_stage_precision
 from .sources import StreamSource
+
+#: What a head that is trained on features does without.
+_UNFROZEN_ONLY = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,8 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
     """Check what only the backbone can tell about the stages.
 
     Raises:
-        UsageError: an unknown block, or a frozen stage after one that unfreezes.
+        UsageError: an unknown block, a frozen stage after one that unfreezes, or with a setting
+            that only such a stage has.
     """
     unfrozen = ""
     for stage in recipe.stages:
@@ -92,6 +97,18 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
             raise UsageError(
                 f"stages: expected stages with a frozen trunk first. Received: {stage.name!r} "
                 f"(unfreeze: none) after {unfrozen!r}. Change their order."
+            )
+        else:
+            _check_frozen_stage(stage)
+
+
+def _check_frozen_stage(stage: Stage) -> None:
+    for name in _UNFROZEN_ONLY:
+        value = getattr(stage, name)
+        if value != getattr(HEAD_STAGE, name):
+            raise UsageError(
+                f"stages: expected {name} in a stage that unfreezes layers. Received: {name}: "
+                f"{value:g} in {stage.name!r} (unfreeze: none). Leave it out there."
             )
 
 
@@ -165,7 +182,10 @@ def _fit_unfrozen(
             kept = checkpoint.stage(stage)
             on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
             waist = None if on_pixels else waist_below(trunk, top_layers)
-            top = cache(partial(_top, recipe, stage, waist, digests, classifier, data, observer))
+            blocks = trained_blocks(trunk, backbone)
+            top = cache(
+                partial(_top, recipe, stage, waist, blocks, digests, classifier, data, observer)
+            )
             stage = _settle_jit(stage, top, observer)
             checkpoint.settle_stage(stage)
             holder = Variables(classifier.name, **{MODEL: classifier})
@@ -208,15 +228,19 @@ class _Top:
     training: StreamSource
     validation: StreamSource
     objective: Objective
+    blocks: tuple[tuple[Any, ...], ...]
 
     def learner(self, stage: Stage) -> Network:
-        return Network(self.model, stage, self.training, self.validation, self.objective)
+        return Network(
+            self.model, stage, self.training, self.validation, self.objective, self.blocks
+        )
 
 
 def _top(
     recipe: Recipe,
     stage: Stage,
     waist: Waist | None,
+    blocks: tuple[tuple[Any, ...], ...],
     digests: tuple[str, ...],
     classifier: Any,
     data: TrainingData,
@@ -238,7 +262,7 @@ def _top(
         StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
         for subset, seed in (("train", recipe.seed), ("val", None))
     )
-    return _Top(model, training, validation, objective(recipe, views.dataset))
+    return _Top(model, training, validation, objective(recipe, views.dataset), blocks)
 
 
 def _settle_jit(stage: Stage, top: Callable[[], _Top], observer: Observer) -> Stage:
