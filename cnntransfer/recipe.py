@@ -132,6 +132,58 @@ class Augmentation:
         return self == neutral
 
 
+def _alpha(raw: Any) -> float:
+    """How strongly two images are mixed; 0 for not at all."""
+    # Keras divides two random numbers, which may both be 0 when they are drawn with less.
+    expected = "0 for none, or a number from 0.2 to 1"
+    try:
+        alpha = float(Rule(float).parse("", raw))
+    except UsageError:
+        raise ValueError(expected) from None
+    if alpha and not 0.2 <= alpha <= 1:
+        raise ValueError(expected)
+    return alpha
+
+
+@dataclass(frozen=True)
+class BatchAugmentation:
+    """Random changes of a batch on its way into the network, by Keras' layers of these names."""
+
+    rand_augment: float = setting(
+        0.0,
+        float,
+        "Change every batch by two of eleven kinds of transform, each up to this strength.",
+        minimum=0,
+        maximum=1,
+    )
+    random_erasing: float = setting(
+        0.0,
+        float,
+        "Replace a rectangle by noise, in this share of the images.",
+        minimum=0,
+        maximum=1,
+    )
+    mixup: float = setting(
+        0.0,
+        _alpha,
+        "Blend every image and its label with another's, in shares from Beta(ALPHA, ALPHA), such "
+        "as 0.2.",
+        metavar="ALPHA",
+    )
+    cutmix: float = setting(
+        0.0,
+        _alpha,
+        "Paste a rectangle of another image into every image, and mix the labels by area, which is "
+        "from Beta(ALPHA, ALPHA), such as 1. With --mixup, every batch gets one of both.",
+        metavar="ALPHA",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are asked for."""
+        return tuple(name for name, strength in vars(self).items() if strength)
+
+
 AUGMENTATION_PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
@@ -333,6 +385,7 @@ class Recipe:
         0, int, "Seed of initial weights, augmentation and order.", minimum=0, maximum=2**32 - 1
     )
     augmentation: Augmentation = field(default=AUGMENTATION_PRESETS["light"])
+    batch_augmentation: BatchAugmentation = field(default=BatchAugmentation())
     head: Head = field(default=Head())
     choose_head: bool = setting(
         True,
@@ -535,7 +588,12 @@ def _merge_stages(base: tuple[Stage, ...], raw: object, where: str) -> tuple[Sta
     )
 
 
-_SECTIONS = {"augmentation": _merge_augmentation, "head": _merge_section, "stages": _merge_stages}
+_SECTIONS = {
+    "augmentation": _merge_augmentation,
+    "batch_augmentation": _merge_section,
+    "head": _merge_section,
+    "stages": _merge_stages,
+}
 
 
 def _plain(value: Any) -> Any:

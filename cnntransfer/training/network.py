@@ -14,6 +14,7 @@ from ..frameworks import tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
 from .accumulation import Accumulation
+from .batch_augmenter import BatchAugmenter
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
 from .optimizer import Optimizer
@@ -66,6 +67,7 @@ class Network(Variables):
         validation: What to stop by.
         objective: What is lowered.
         blocks: Trained variables by block, from the top downwards; see :class:`Optimizer`.
+        augmenter: Changes batches of images before they are learned from.
     """
 
     def __init__(
@@ -76,22 +78,30 @@ class Network(Variables):
         validation: StreamSource,
         objective: Objective,
         blocks: Sequence[Sequence[Any]] = (),
+        augmenter: BatchAugmenter | None = None,
     ) -> None:
         self._model = model
         self._training, self._validation = training, validation
         variables, batches = model.trainable_variables, stage.gradient_accumulation_steps
         updates = math.ceil(training.steps / batches)
         self._optimizer = Optimizer(stage, variables, blocks, updates)
-        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
+        random = {} if augmenter is None else {"augmenter": augmenter}
+        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer, **random)
         self._accumulation: Accumulation | None = None
         take: Take = lambda gradients, _: self._optimizer.apply(gradients)  # noqa: E731
         if batches > 1:
             self._accumulation = Accumulation(self._optimizer, variables, batches)
             take = self._accumulation.add
-        self._learn = training.compile(
-            _training_step(model, take, objective), jit=stage.jit_compile == "xla"
-        )
-        self._judge = validation.compile(_validation_step(model, objective))
+        step = _training_step(model, take, objective)
+        jit = stage.jit_compile == "xla"
+        if augmenter is not None:
+            # XLA does not know all that it consists of.
+            step = augmenter.before(tensorflow().function(step, jit_compile=jit))
+            jit = False
+        classes = model.output_shape[-1]
+        self._learn = training.compile(_of_labels(step, classes), jit=jit)
+        judge = _of_labels(_validation_step(model, objective), classes)
+        self._judge = validation.compile(judge)
 
     @property
     def learning_rate(self) -> float:
@@ -156,19 +166,24 @@ def choose_jit(
     return compiled
 
 
+def _of_labels(step: Step, classes: int) -> Step:
+    """A step function of labels, int64 (n,), from one of the classes' shares, (n, classes)."""
+    return lambda inputs, labels: step(inputs, tensorflow().one_hot(labels, classes))
+
+
 def _training_step(model: Any, take: Take, objective: Objective) -> Step:
     tf = tensorflow()
     variables = [variable.value for variable in model.trainable_variables]
 
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+    def step(inputs: Any, shares: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             probabilities = model(inputs, training=True)
-            loss = tf.reduce_mean(objective.of_training(labels, probabilities))
+            loss = tf.reduce_mean(objective.of_training(shares, probabilities))
             if model.losses:
                 loss += tf.add_n(model.losses)
-        size = tf.cast(tf.size(labels), tf.float32)
+        size = tf.cast(tf.shape(shares)[0], tf.float32)
         take(tape.gradient(loss, variables), size)
-        return loss * size, _right(probabilities, labels)
+        return loss * size, _right(probabilities, shares)
 
     return step
 
@@ -176,15 +191,16 @@ def _training_step(model: Any, take: Take, objective: Objective) -> Step:
 def _validation_step(model: Any, objective: Objective) -> Step:
     tf = tensorflow()
 
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+    def step(inputs: Any, shares: Any) -> tuple[Any, Any]:
         probabilities = model(inputs, training=False)
-        losses = objective.of_validation(labels, probabilities)
-        return tf.reduce_sum(losses), _right(probabilities, labels)
+        losses = objective.of_validation(shares, probabilities)
+        return tf.reduce_sum(losses), _right(probabilities, shares)
 
     return step
 
 
-def _right(probabilities: Any, labels: Any) -> Any:
+def _right(probabilities: Any, shares: Any) -> Any:
+    """How often the class with the greatest share is the most probable one."""
     tf = tensorflow()
-    hits = tf.equal(tf.argmax(probabilities, axis=-1), labels)
+    hits = tf.equal(tf.argmax(probabilities, axis=-1), tf.argmax(shares, axis=-1))
     return tf.reduce_sum(tf.cast(hits, tf.float32))

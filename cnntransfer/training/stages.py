@@ -37,6 +37,7 @@ from ..models.head import HeadModel
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, HEAD_STAGE, Recipe, Stage
 from .activations import Activations
+from .batch_augmenter import BatchAugmenter
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .fit import fit
 from .heads import HeadData, Rows, fit_head
@@ -87,7 +88,7 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
 
     Raises:
         UsageError: an unknown block, a frozen stage after one that unfreezes, or with a setting
-            that only such a stage has.
+            that only such a stage has; or batches to be augmented where none go end to end.
     """
     unfrozen = ""
     for stage in recipe.stages:
@@ -100,6 +101,7 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
             )
         else:
             _check_frozen_stage(stage)
+    _check_batch_augmentation(recipe, unfreezes=bool(unfrozen))
 
 
 def _check_frozen_stage(stage: Stage) -> None:
@@ -110,6 +112,21 @@ def _check_frozen_stage(stage: Stage) -> None:
                 f"stages: expected {name} in a stage that unfreezes layers. Received: {name}: "
                 f"{value:g} in {stage.name!r} (unfreeze: none). Leave it out there."
             )
+
+
+def _check_batch_augmentation(recipe: Recipe, *, unfreezes: bool) -> None:
+    names = ", ".join(recipe.batch_augmentation.names)
+    if not names or (unfreezes and recipe.fresh_augmentation):
+        return
+    what, needed = (
+        ("kept activations", "--fresh-augmentation")
+        if unfreezes
+        else ("kept features", "--unfreeze and --fresh-augmentation")
+    )
+    raise UsageError(
+        f"batch_augmentation: expected images that go through the whole network in every epoch. "
+        f"Received: {names} where training is on {what}. Add {needed}, or leave it out."
+    )
 
 
 def train(
@@ -229,10 +246,17 @@ class _Top:
     validation: StreamSource
     objective: Objective
     blocks: tuple[tuple[Any, ...], ...]
+    augmenter: BatchAugmenter | None
 
     def learner(self, stage: Stage) -> Network:
         return Network(
-            self.model, stage, self.training, self.validation, self.objective, self.blocks
+            self.model,
+            stage,
+            self.training,
+            self.validation,
+            self.objective,
+            self.blocks,
+            self.augmenter,
         )
 
 
@@ -262,7 +286,10 @@ def _top(
         StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
         for subset, seed in (("train", recipe.seed), ("val", None))
     )
-    return _Top(model, training, validation, objective(recipe, views.dataset), blocks)
+    augmentation = recipe.batch_augmentation
+    augmenter = BatchAugmenter(augmentation, recipe.seed) if augmentation.names else None
+    aim = objective(recipe, views.dataset)
+    return _Top(model, training, validation, aim, blocks, augmenter)
 
 
 def _settle_jit(stage: Stage, top: Callable[[], _Top], observer: Observer) -> Stage:
