@@ -5,7 +5,12 @@ import pytest
 
 from cnntransfer.errors import TrainingError, UsageError
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk, set_trainable, trained_blocks
+from cnntransfer.models.classifier import (
+    build_trunk,
+    set_trainable,
+    trained_blocks,
+    waist_below,
+)
 from cnntransfer.models.weights import find_weights
 from cnntransfer.recipe import Recipe, Stage
 from cnntransfer.training.stages import check_frozen, check_stages, layer_digests
@@ -91,6 +96,10 @@ def test_blocks_hold_what_is_trained_from_the_top_downwards(trunk):
     assert names == [["conv_dw_13", "conv_pw_13"], ["conv_dw_12", "conv_pw_12"]]
     assert len(others) == len(MOBILENET.blocks) - 2
     assert not any(others)
+    # The very variables that a model of kept activations trains.
+    upper = waist_below(trunk, MOBILENET.cut("block12")).upper(trunk.model)
+    trained = {id(variable) for variable in upper.trainable_variables}
+    assert trained == {id(variable) for variable in (*top, *lower)}
 
 
 def shift(layer, which=0):
