@@ -132,6 +132,58 @@ class Augmentation:
         return self == neutral
 
 
+def _alpha(raw: Any) -> float:
+    """How strongly two images are mixed; 0 for not at all."""
+    # Keras divides two random numbers, which may both be 0 when they are drawn with less.
+    expected = "0 for none, or a number from 0.2 to 1"
+    try:
+        alpha = float(Rule(float).parse("", raw))
+    except UsageError:
+        raise ValueError(expected) from None
+    if alpha and not 0.2 <= alpha <= 1:
+        raise ValueError(expected)
+    return alpha
+
+
+@dataclass(frozen=True)
+class BatchAugmentation:
+    """Random changes of a batch on its way into the network, by Keras' layers of these names."""
+
+    rand_augment: float = setting(
+        0.0,
+        float,
+        "Change every batch by two of eleven kinds of transform, each up to this strength.",
+        minimum=0,
+        maximum=1,
+    )
+    random_erasing: float = setting(
+        0.0,
+        float,
+        "Replace a rectangle by noise, in this share of the images.",
+        minimum=0,
+        maximum=1,
+    )
+    mixup: float = setting(
+        0.0,
+        _alpha,
+        "Blend every image and its label with another's, in shares from Beta(ALPHA, ALPHA), such "
+        "as 0.2.",
+        metavar="ALPHA",
+    )
+    cutmix: float = setting(
+        0.0,
+        _alpha,
+        "Paste a rectangle of another image into every image, and mix the labels by area, which is "
+        "from Beta(ALPHA, ALPHA), such as 1. With --mixup, every batch gets one of both.",
+        metavar="ALPHA",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are asked for."""
+        return tuple(name for name, strength in vars(self).items() if strength)
+
+
 AUGMENTATION_PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "light": Augmentation(
@@ -195,6 +247,13 @@ class Stage:
         "How the learning rate goes on: as it is, or down to zero along a cosine.",
         choices=("constant", "cosine"),
     )
+    warmup: float = setting(
+        0.0,
+        float,
+        "Let the learning rate rise evenly over this share of the steps first.",
+        minimum=0,
+        maximum=0.9,
+    )
     epochs: int = setting(
         200, int, "At most so many passes over the training images.", minimum=1, maximum=100_000
     )
@@ -204,6 +263,29 @@ class Stage:
         "Stop after this many epochs without a lower validation loss.",
         minimum=1,
         maximum=100_000,
+    )
+    layer_decay: float = setting(
+        1.0,
+        float,
+        "Factor of the learning rate from the head to the top block, and from every block to the "
+        "one below it.",
+        minimum=0.01,
+        maximum=1,
+    )
+    ema_momentum: float = setting(
+        0.0,
+        float,
+        "Validate and keep a running average of the weights that remembers so much of itself in "
+        "every step, such as 0.99.",
+        minimum=0,
+        maximum=0.9999,
+    )
+    gradient_accumulation_steps: int = setting(
+        1,
+        int,
+        "Learn from so many batches at once, as from one batch of all their images.",
+        minimum=1,
+        maximum=1024,
     )
     train_batch_normalization: bool = setting(
         False, bool, "Let unfrozen batch normalisation layers train instead of infer."
@@ -227,6 +309,9 @@ HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
+#: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
+#: averaged over the steps.
+_CAREFUL_STAGE = dataclasses.replace(FINETUNE_STAGE, warmup=0.1, layer_decay=0.8, ema_momentum=0.99)
 #: What ``choose_head`` tries beside the recipe's own head: wider, and none hidden
 #: (docs/accuracy.md).
 OTHER_HEADS = (Head(units=(512,)), Head(units=(), dropout=0.3, l2=0.01))
@@ -300,6 +385,7 @@ class Recipe:
         0, int, "Seed of initial weights, augmentation and order.", minimum=0, maximum=2**32 - 1
     )
     augmentation: Augmentation = field(default=AUGMENTATION_PRESETS["light"])
+    batch_augmentation: BatchAugmentation = field(default=BatchAugmentation())
     head: Head = field(default=Head())
     choose_head: bool = setting(
         True,
@@ -387,8 +473,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         # arXiv:1801.06146).
         "stages": (
             HEAD_STAGE,
-            dataclasses.replace(FINETUNE_STAGE, name="top", unfreeze="15%"),
-            dataclasses.replace(FINETUNE_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
+            dataclasses.replace(_CAREFUL_STAGE, name="top", unfreeze="15%"),
+            dataclasses.replace(_CAREFUL_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
         ),
     },
 }
@@ -502,7 +588,12 @@ def _merge_stages(base: tuple[Stage, ...], raw: object, where: str) -> tuple[Sta
     )
 
 
-_SECTIONS = {"augmentation": _merge_augmentation, "head": _merge_section, "stages": _merge_stages}
+_SECTIONS = {
+    "augmentation": _merge_augmentation,
+    "batch_augmentation": _merge_section,
+    "head": _merge_section,
+    "stages": _merge_stages,
+}
 
 
 def _plain(value: Any) -> Any:

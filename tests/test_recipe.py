@@ -17,6 +17,7 @@ from cnntransfer.recipe import (
     PRESETS,
     RESIZES,
     Augmentation,
+    BatchAugmentation,
     Head,
     Recipe,
     Stage,
@@ -63,8 +64,20 @@ def test_every_setting_survives_yaml(tmp_path):
             fill_mode="wrap",
             vertical_flip=True,
         ),
+        batch_augmentation=BatchAugmentation(rand_augment=0.3, mixup=0.2, cutmix=1.0),
         head=Head(units=(64, 32), activation="gelu", batch_normalization=True, dropout=0, l2=1e-4),
-        stages=(HEAD_STAGE, dataclasses.replace(FINETUNE_STAGE, unfreeze="20", epochs=3)),
+        stages=(
+            HEAD_STAGE,
+            dataclasses.replace(
+                FINETUNE_STAGE,
+                unfreeze="20",
+                epochs=3,
+                warmup=0.25,
+                layer_decay=0.5,
+                ema_momentum=0.9,
+                gradient_accumulation_steps=4,
+            ),
+        ),
     )
     assert load(tmp_path, recipe.to_yaml()) == recipe
 
@@ -175,6 +188,8 @@ def test_presets():
     assert [stage.unfreeze for stage in best.stages] == ["none", "15%", "40%"]
     rates = [stage.learning_rate for stage in best.stages]
     assert rates == sorted(rates, reverse=True)
+    assert all(stage.warmup and stage.ema_momentum for stage in best.stages[1:])
+    assert all(stage.layer_decay < 1 for stage in best.stages[1:])
     with pytest.raises(UsageError, match=r"--preset: expected one of: fast, balanced, best\."):
         preset("bets")
 
@@ -290,6 +305,22 @@ def test_brightness():
     )
 
 
+def test_what_is_asked_of_batches():
+    settings = Recipe.from_dict({"batch_augmentation": {"cutmix": "1", "mixup": 0}})
+    assert settings.batch_augmentation == BatchAugmentation(cutmix=1.0)
+    assert settings.batch_augmentation.names == ("cutmix",)
+    assert BatchAugmentation().names == ()
+
+
+@pytest.mark.parametrize("raw", [0.1, -0.2, 1.1, math.nan, True, "much", None, []])
+def test_how_strongly_images_cannot_be_mixed(raw):
+    for name in ("mixup", "cutmix"):
+        assert message(Recipe.from_dict, {"batch_augmentation": {name: raw}}) == (
+            f"recipe: batch_augmentation: {name}: expected 0 for none, or a number from 0.2 to 1. "
+            f"Received: {raw!r}."
+        )
+
+
 @pytest.mark.parametrize("raw", [3, None, ["light"], True])
 def test_an_augmentation_is_a_preset_or_a_mapping(raw):
     assert message(Recipe.from_dict, {"augmentation": raw}) == (
@@ -307,7 +338,7 @@ def test_an_unknown_preset(preset, hint):
     )
 
 
-@pytest.mark.parametrize("section", ["head", "stages"])
+@pytest.mark.parametrize("section", ["batch_augmentation", "head", "stages"])
 def test_sections_have_their_form(section):
     for raw in (3, "text", None, True):
         assert message(Recipe.from_dict, {section: raw}).startswith(
@@ -333,7 +364,7 @@ def test_what_no_recipe_can_be():
 
 NUMERIC = [
     (kind, name)
-    for kind in (Recipe, Augmentation, Head, Stage)
+    for kind in (Recipe, Augmentation, BatchAugmentation, Head, Stage)
     for name, rule in rules(kind).items()
     if rule.kind in (int, float)
 ]
@@ -355,7 +386,7 @@ def test_every_number_has_limits_that_hold(kind, name):
 
 
 def test_every_default_obeys_its_rule():
-    for kind in (Recipe, Augmentation, Head, Stage):
+    for kind in (Recipe, Augmentation, BatchAugmentation, Head, Stage):
         for name, rule in rules(kind).items():
             default = getattr(kind(), name)
             assert rule.parse(name, default) == default

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from .. import recipe as recipes
 from ..errors import ExitCode, UsageError, counted
-from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, Head, Recipe
+from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, BatchAugmentation, Head, Recipe
 from .console import Console, echo, percent, print_json, shell_word
 from .options import (
     NON_EMPTY,
@@ -108,7 +108,10 @@ _AUGMENTATION = "Augmentation of training images"
         "epochs": "finetune-epochs",
         "learning_rate": "finetune-learning-rate",
         "schedule": "finetune-schedule",
+        "warmup": "finetune-warmup",
         "patience": "finetune-patience",
+        "layer_decay": "finetune-layer-decay",
+        "ema_momentum": "finetune-ema-momentum",
         "train_batch_normalization": "train-batch-normalization",
         "precision": "finetune-precision",
     },
@@ -119,6 +122,18 @@ _AUGMENTATION = "Augmentation of training images"
     "",
     {"fresh_augmentation": "fresh-augmentation"},
     "Then training the top of the backbone too",
+)
+@setting_options(
+    BatchAugmentation(),
+    "batch_augmentation",
+    {
+        "rand_augment": "rand-augment",
+        "random_erasing": "random-erasing",
+        "mixup": "mixup",
+        "cutmix": "cutmix",
+    },
+    "Batches of images, with --fresh-augmentation",
+    show_defaults=False,
 )
 @setting_options(
     Recipe(),

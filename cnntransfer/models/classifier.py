@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,17 @@ def set_trainable(trunk: Trunk, top_layers: int, *, train_batch_normalization: b
     for position, layer in enumerate(trunk.layers):
         is_normalization = isinstance(layer, k.layers.BatchNormalization)
         layer.trainable = position >= frozen and (train_batch_normalization or not is_normalization)
+
+
+def trained_blocks(trunk: Trunk, backbone: Backbone) -> tuple[tuple[Any, ...], ...]:
+    """The Keras variables that are trained, by block of the backbone, from the top downwards."""
+    count = len(trunk.layers)
+    ends = [0, *(layers for _, layers in backbone.blocks)]
+    blocks = (trunk.layers[count - low : count - high] for high, low in pairwise(ends))
+    return tuple(
+        tuple(variable for layer in block for variable in layer.trainable_variables)
+        for block in blocks
+    )
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from ..frameworks import keras, tensorflow
+from ..frameworks import tensorflow
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
+from .accumulation import Accumulation
+from .batch_augmenter import BatchAugmenter
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
+from .optimizer import Optimizer
 from .sources import Step, StreamSource
 
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
+
+#: Takes the mean gradients over a batch, and how many examples it has.
+Take = Callable[[Sequence[Any], Any], None]
 
 
 class Variables:
@@ -55,10 +62,12 @@ class Network(Variables):
 
     Args:
         model: It ends in probabilities; its ``trainable`` flags are respected.
-        stage: Learning rate and its schedule.
+        stage: How to train.
         training: What to learn from.
         validation: What to stop by.
         objective: What is lowered.
+        blocks: Trained variables by block, from the top downwards; see :class:`Optimizer`.
+        augmenter: Changes batches of images before they are learned from.
     """
 
     def __init__(
@@ -68,29 +77,48 @@ class Network(Variables):
         training: StreamSource,
         validation: StreamSource,
         objective: Objective,
+        blocks: Sequence[Sequence[Any]] = (),
+        augmenter: BatchAugmenter | None = None,
     ) -> None:
         self._model = model
-        self._optimizer = keras().optimizers.Adam(_learning_rate(stage, training.steps))
-        self._optimizer.build(model.trainable_variables)
-        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer)
         self._training, self._validation = training, validation
-        self._learn = training.compile(
-            _training_step(model, self._optimizer, objective), jit=stage.jit_compile == "xla"
-        )
-        self._judge = validation.compile(_validation_step(model, objective))
+        variables, batches = model.trainable_variables, stage.gradient_accumulation_steps
+        updates = math.ceil(training.steps / batches)
+        self._optimizer = Optimizer(stage, variables, blocks, updates)
+        random = {} if augmenter is None else {"augmenter": augmenter}
+        super().__init__(model.name, **{MODEL: model}, optimizer=self._optimizer, **random)
+        self._accumulation: Accumulation | None = None
+        take: Take = lambda gradients, _: self._optimizer.apply(gradients)  # noqa: E731
+        if batches > 1:
+            self._accumulation = Accumulation(self._optimizer, variables, batches)
+            take = self._accumulation.add
+        step = _training_step(model, take, objective)
+        jit = stage.jit_compile == "xla"
+        if augmenter is not None:
+            # XLA does not know all that it consists of.
+            step = augmenter.before(tensorflow().function(step, jit_compile=jit))
+            jit = False
+        classes = model.output_shape[-1]
+        self._learn = training.compile(_of_labels(step, classes), jit=jit)
+        judge = _of_labels(_validation_step(model, objective), classes)
+        self._judge = validation.compile(judge)
 
     @property
     def learning_rate(self) -> float:
         """Of the next step."""
-        return float(self._optimizer.learning_rate)
+        return self._optimizer.learning_rate
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        return self._training.epoch(self._learn, epoch)
+        learn = self._learn
+        if self._accumulation is not None:
+            learn = self._accumulation.through(learn, self._training.steps)
+        return self._training.epoch(learn, epoch)
 
     def validate(self) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        return self._validation.epoch(self._judge, 0)
+        with self._optimizer.averaged():
+            return self._validation.epoch(self._judge, 0)
 
     def seconds_per_step(self) -> float:
         """How long a step of training takes; nothing is learned from it."""
@@ -104,8 +132,9 @@ class Network(Variables):
         return seconds
 
     def get_weights(self) -> list[NDArray[Any]]:
-        """See :class:`cnntransfer.training.learner.Learner`."""
-        weights: list[NDArray[Any]] = self._model.get_weights()
+        """Those that :meth:`validate` judges: where an average is kept, its."""
+        with self._optimizer.averaged():
+            weights: list[NDArray[Any]] = self._model.get_weights()
         return weights
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
@@ -137,28 +166,24 @@ def choose_jit(
     return compiled
 
 
-def _learning_rate(stage: Stage, steps: int) -> Any:
-    """A number, or a schedule over all steps of the stage (Loshchilov 2016, arXiv:1608.03983)."""
-    if stage.schedule == "constant":
-        return float(stage.learning_rate)
-    return keras().optimizers.schedules.CosineDecay(
-        float(stage.learning_rate), decay_steps=stage.epochs * steps
-    )
+def _of_labels(step: Step, classes: int) -> Step:
+    """A step function of labels, int64 (n,), from one of the classes' shares, (n, classes)."""
+    return lambda inputs, labels: step(inputs, tensorflow().one_hot(labels, classes))
 
 
-def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
+def _training_step(model: Any, take: Take, objective: Objective) -> Step:
     tf = tensorflow()
     variables = [variable.value for variable in model.trainable_variables]
 
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+    def step(inputs: Any, shares: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             probabilities = model(inputs, training=True)
-            loss = tf.reduce_mean(objective.of_training(labels, probabilities))
+            loss = tf.reduce_mean(objective.of_training(shares, probabilities))
             if model.losses:
                 loss += tf.add_n(model.losses)
-        optimizer.apply(tape.gradient(loss, variables), model.trainable_variables)
-        size = tf.cast(tf.size(labels), tf.float32)
-        return loss * size, _right(probabilities, labels)
+        size = tf.cast(tf.shape(shares)[0], tf.float32)
+        take(tape.gradient(loss, variables), size)
+        return loss * size, _right(probabilities, shares)
 
     return step
 
@@ -166,15 +191,16 @@ def _training_step(model: Any, optimizer: Any, objective: Objective) -> Step:
 def _validation_step(model: Any, objective: Objective) -> Step:
     tf = tensorflow()
 
-    def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
+    def step(inputs: Any, shares: Any) -> tuple[Any, Any]:
         probabilities = model(inputs, training=False)
-        losses = objective.of_validation(labels, probabilities)
-        return tf.reduce_sum(losses), _right(probabilities, labels)
+        losses = objective.of_validation(shares, probabilities)
+        return tf.reduce_sum(losses), _right(probabilities, shares)
 
     return step
 
 
-def _right(probabilities: Any, labels: Any) -> Any:
+def _right(probabilities: Any, shares: Any) -> Any:
+    """How often the class with the greatest share is the most probable one."""
     tf = tensorflow()
-    hits = tf.equal(tf.argmax(probabilities, axis=-1), labels)
+    hits = tf.equal(tf.argmax(probabilities, axis=-1), tf.argmax(shares, axis=-1))
     return tf.reduce_sum(tf.cast(hits, tf.float32))

@@ -29,9 +29,7 @@ class Objective:
 
     def targets(self, labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
         """What training compares probabilities with, float32 (n, classes): smoothed labels."""
-        even = self.label_smoothing / classes
-        targets = np.full((len(labels), classes), even, np.float32)
-        targets[np.arange(len(labels)), labels] += 1 - self.label_smoothing
+        targets: NDArray[np.float32] = self.smoothed(one_hot(labels, classes))
         return targets
 
     def weights(self, labels: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -40,29 +38,46 @@ class Objective:
             return np.ones(len(labels), np.float32)
         return np.array(self.class_weights, np.float32)[labels]
 
-    def of_training(self, labels: Any, probabilities: Any) -> Any:
-        """Loss of every example.
+    def smoothed(self, shares: Any) -> Any:
+        """The share of every class in every example, some of it spread over all classes.
 
         Args:
-            labels: Tensor of int64, shape (n,).
+            shares: Array or tensor of float32, shape (n, classes), of sum 1 per example.
+        """
+        if not self.label_smoothing:
+            return shares
+        return (1 - self.label_smoothing) * shares + self.label_smoothing / shares.shape[-1]
+
+    def of_training(self, shares: Any, probabilities: Any) -> Any:
+        """Loss of every example.
+
+        An example of several classes counts as much as these do on average, by their shares.
+
+        Args:
+            shares: Tensor of float32, shape (n, classes): of every class in every example, before
+                smoothing. One of them is 1 where nothing is mixed.
             probabilities: Tensor of float32, shape (n, classes).
         """
-        losses = _cross_entropy(labels, probabilities)
-        if self.label_smoothing:
-            logarithms = keras().ops.log(probabilities + keras().config.epsilon())
-            even = -keras().ops.mean(logarithms, axis=-1)
-            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * even
-        return self._weighted(labels, losses)
+        return self._weighted(shares, self.smoothed(shares), probabilities)
 
-    def of_validation(self, labels: Any, probabilities: Any) -> Any:
+    def of_validation(self, shares: Any, probabilities: Any) -> Any:
         """Loss of every example; arguments as for :meth:`of_training`."""
-        return self._weighted(labels, _cross_entropy(labels, probabilities))
+        return self._weighted(shares, shares, probabilities)
 
-    def _weighted(self, labels: Any, losses: Any) -> Any:
+    def _weighted(self, shares: Any, targets: Any, probabilities: Any) -> Any:
+        losses = keras().losses.categorical_crossentropy(targets, probabilities)
         if not self.class_weights:
             return losses
         tf = tensorflow()
-        return losses * tf.gather(tf.constant(self.class_weights, tf.float32), labels)
+        weights = tf.constant(self.class_weights, tf.float32)
+        return losses * tf.reduce_sum(shares * weights, axis=-1)
+
+
+def one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """The share of every class in every example, float32 (n, classes): all of it in one."""
+    shares = np.zeros((len(labels), classes), np.float32)
+    shares[np.arange(len(labels)), labels] = 1
+    return shares
 
 
 def objective(recipe: Recipe, dataset: Dataset) -> Objective:
@@ -73,7 +88,3 @@ def objective(recipe: Recipe, dataset: Dataset) -> Objective:
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return Objective(recipe.label_smoothing, tuple(float(weight) for weight in weights))
-
-
-def _cross_entropy(labels: Any, probabilities: Any) -> Any:
-    return keras().losses.sparse_categorical_crossentropy(labels, probabilities)

@@ -20,6 +20,7 @@ from ..recipe import Stage
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
 from .order import Order
+from .schedule import scheduled
 
 #: Adam's constants (Kingma 2015, arXiv:1412.6980), as Keras has them.
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
@@ -208,14 +209,6 @@ class Perceptron:
             np.divide(mean, change, out=change)
             change *= rate
             self._parameters[block] -= change
-
-
-def scheduled(stage: Stage, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step: constant, or a cosine (Loshchilov 2016, arXiv:1608.03983)."""
-    if stage.schedule == "constant":
-        return stage.learning_rate
-    share = min(1.0, step / (stage.epochs * steps_per_epoch))
-    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class _Unit:

@@ -14,7 +14,8 @@ from ..frameworks import tensorflow
 from ..parallel import available_cores, ordered_map
 from .order import Order
 
-#: ``(inputs, labels) -> (sum of losses, number right)``, made of TensorFlow operations.
+#: ``(inputs, labels) -> (sum of losses, number right)``, made of TensorFlow operations. A
+#: source gives labels as classes, int64 (n,); a loss takes shares of classes, float32 (n, classes).
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 

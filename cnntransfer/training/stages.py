@@ -29,13 +29,15 @@ from ..models.classifier import (
     build_classifier,
     head_of,
     set_trainable,
+    trained_blocks,
     waist_below,
     weights_digest,
 )
 from ..models.head import HeadModel
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, Recipe, Stage
 from .activations import Activations
+from .batch_augmenter import BatchAugmenter
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
 from .fit import fit
 from .heads import HeadData, Rows, fit_head
@@ -44,6 +46,9 @@ from .network import Network, Variables, choose_jit
 from .objective import Objective, objective
 from .precision import choose_stage_precision
 from .sources import StreamSource
+
+#: What a head that is trained on features does without.
+_UNFROZEN_ONLY = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
     """Check what only the backbone can tell about the stages.
 
     Raises:
-        UsageError: an unknown block, or a frozen stage after one that unfreezes.
+        UsageError: an unknown block, a frozen stage after one that unfreezes, or with a setting
+            that only such a stage has; or batches to be augmented where none go end to end.
     """
     unfrozen = ""
     for stage in recipe.stages:
@@ -93,6 +99,34 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
                 f"stages: expected stages with a frozen trunk first. Received: {stage.name!r} "
                 f"(unfreeze: none) after {unfrozen!r}. Change their order."
             )
+        else:
+            _check_frozen_stage(stage)
+    _check_batch_augmentation(recipe, unfreezes=bool(unfrozen))
+
+
+def _check_frozen_stage(stage: Stage) -> None:
+    for name in _UNFROZEN_ONLY:
+        value = getattr(stage, name)
+        if value != getattr(HEAD_STAGE, name):
+            raise UsageError(
+                f"stages: expected {name} in a stage that unfreezes layers. Received: {name}: "
+                f"{value:g} in {stage.name!r} (unfreeze: none). Leave it out there."
+            )
+
+
+def _check_batch_augmentation(recipe: Recipe, *, unfreezes: bool) -> None:
+    names = ", ".join(recipe.batch_augmentation.names)
+    if not names or (unfreezes and recipe.fresh_augmentation):
+        return
+    what, needed = (
+        ("kept activations", "--fresh-augmentation")
+        if unfreezes
+        else ("kept features", "--unfreeze and --fresh-augmentation")
+    )
+    raise UsageError(
+        f"batch_augmentation: expected images that go through the whole network in every epoch. "
+        f"Received: {names} where training is on {what}. Add {needed}, or leave it out."
+    )
 
 
 def train(
@@ -165,7 +199,10 @@ def _fit_unfrozen(
             kept = checkpoint.stage(stage)
             on_pixels = recipe.fresh_augmentation or kept.model_name == classifier.name
             waist = None if on_pixels else waist_below(trunk, top_layers)
-            top = cache(partial(_top, recipe, stage, waist, digests, classifier, data, observer))
+            blocks = trained_blocks(trunk, backbone)
+            top = cache(
+                partial(_top, recipe, stage, waist, blocks, digests, classifier, data, observer)
+            )
             stage = _settle_jit(stage, top, observer)
             checkpoint.settle_stage(stage)
             holder = Variables(classifier.name, **{MODEL: classifier})
@@ -208,15 +245,26 @@ class _Top:
     training: StreamSource
     validation: StreamSource
     objective: Objective
+    blocks: tuple[tuple[Any, ...], ...]
+    augmenter: BatchAugmenter | None
 
     def learner(self, stage: Stage) -> Network:
-        return Network(self.model, stage, self.training, self.validation, self.objective)
+        return Network(
+            self.model,
+            stage,
+            self.training,
+            self.validation,
+            self.objective,
+            self.blocks,
+            self.augmenter,
+        )
 
 
 def _top(
     recipe: Recipe,
     stage: Stage,
     waist: Waist | None,
+    blocks: tuple[tuple[Any, ...], ...],
     digests: tuple[str, ...],
     classifier: Any,
     data: TrainingData,
@@ -238,7 +286,10 @@ def _top(
         StreamSource(fetch, shape, dtype, views.dataset, subset, recipe.batch_size, seed, count)
         for subset, seed in (("train", recipe.seed), ("val", None))
     )
-    return _Top(model, training, validation, objective(recipe, views.dataset))
+    augmentation = recipe.batch_augmentation
+    augmenter = BatchAugmenter(augmentation, recipe.seed) if augmentation.names else None
+    aim = objective(recipe, views.dataset)
+    return _Top(model, training, validation, aim, blocks, augmenter)
 
 
 def _settle_jit(stage: Stage, top: Callable[[], _Top], observer: Observer) -> Stage:

@@ -7,7 +7,7 @@ from cnntransfer.frameworks import keras, tensorflow
 from cnntransfer.models.classifier import build_head
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.recipe import Head, Stage
-from cnntransfer.training.objective import Objective
+from cnntransfer.training.objective import Objective, one_hot
 from cnntransfer.training.perceptron import Examples, Perceptron, scheduled
 
 RANDOM = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_steps_of_training_are_those_of_keras(head, aim):
     for epoch in range(4):
         with tf.GradientTape() as tape:
             probabilities = network(TRAINING.values, training=True)
-            loss = tf.reduce_mean(aim.of_training(TRAINING.labels, probabilities))
+            loss = tf.reduce_mean(aim.of_training(one_hot(TRAINING.labels, 4), probabilities))
             loss += tf.add_n(network.losses) if network.losses else 0.0
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         our_loss, our_accuracy = ours.train_epoch(epoch)
@@ -72,7 +72,7 @@ def test_steps_of_training_are_those_of_keras(head, aim):
     assert_same(ours.model(), network, 2e-3 if head.batch_normalization else 2e-6)
     held_out = network(FEATURES[20:], training=False)
     val_loss, val_accuracy = ours.validate()
-    expected = tf.reduce_mean(aim.of_validation(VALIDATION.labels, held_out))
+    expected = tf.reduce_mean(aim.of_validation(one_hot(VALIDATION.labels, 4), held_out))
     assert val_loss == pytest.approx(float(expected), rel=1e-4)
     assert val_accuracy == np.mean(np.argmax(held_out, axis=1) == VALIDATION.labels)
 

@@ -5,7 +5,12 @@ import pytest
 
 from cnntransfer.errors import TrainingError, UsageError
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.models.classifier import build_trunk, set_trainable
+from cnntransfer.models.classifier import (
+    build_trunk,
+    set_trainable,
+    trained_blocks,
+    waist_below,
+)
 from cnntransfer.models.weights import find_weights
 from cnntransfer.recipe import Recipe, Stage
 from cnntransfer.training.stages import check_frozen, check_stages, layer_digests
@@ -44,9 +49,57 @@ def test_a_block_that_the_backbone_has_not():
         check_stages(stages(a="blok13"), MOBILENET)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("layer_decay", 0.5), ("ema_momentum", 0.99), ("gradient_accumulation_steps", 2)],
+)
+def test_a_frozen_stage_with_settings_of_others(setting, value):
+    with pytest.raises(UsageError) as caught:
+        check_stages(Recipe(stages=(Stage(**{setting: value}),)), MOBILENET)
+    assert str(caught.value) == (
+        f"stages: expected {setting} in a stage that unfreezes layers. Received: {setting}: "
+        f"{value} in 'head' (unfreeze: none). Leave it out there."
+    )
+    check_stages(Recipe(stages=(Stage(unfreeze="all", **{setting: value}),)), MOBILENET)
+
+
+MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0.5}
+
+
+def test_batches_are_augmented_only_where_images_go_through_the_whole_network():
+    for asked, what, needed in (
+        (Recipe(), "features", "--unfreeze and --fresh-augmentation"),
+        (Recipe(fresh_augmentation=True), "features", "--unfreeze and --fresh-augmentation"),
+        (stages(head="none", top="block13"), "activations", "--fresh-augmentation"),
+    ):
+        check_stages(asked, MOBILENET)
+        with pytest.raises(UsageError) as caught:
+            check_stages(asked.override(MIXED), MOBILENET)
+        assert str(caught.value) == (
+            "batch_augmentation: expected images that go through the whole network in every epoch. "
+            f"Received: random_erasing, mixup where training is on kept {what}. Add {needed}, or "
+            "leave it out."
+        )
+    whole = stages(head="none", top="block13").override({"fresh_augmentation": True})
+    check_stages(whole.override(MIXED), MOBILENET)
+
+
 @pytest.fixture(scope="module")
 def trunk():
     return build_trunk(MOBILENET, (32, 32), "avg", find_weights(MOBILENET, "none"))
+
+
+def test_blocks_hold_what_is_trained_from_the_top_downwards(trunk):
+    set_trainable(trunk, MOBILENET.cut("block12"), train_batch_normalization=False)
+    top, lower, *others = trained_blocks(trunk, MOBILENET)
+    names = [[variable.path.split("/")[0] for variable in block] for block in (top, lower)]
+    assert names == [["conv_dw_13", "conv_pw_13"], ["conv_dw_12", "conv_pw_12"]]
+    assert len(others) == len(MOBILENET.blocks) - 2
+    assert not any(others)
+    # The very variables that a model of kept activations trains.
+    upper = waist_below(trunk, MOBILENET.cut("block12")).upper(trunk.model)
+    trained = {id(variable) for variable in upper.trainable_variables}
+    assert trained == {id(variable) for variable in (*top, *lower)}
 
 
 def shift(layer, which=0):

@@ -1,0 +1,74 @@
+"""A whole run with everything that makes a stage careful, on pixels, stopped and not."""
+
+import numpy as np
+import pytest
+
+from cnntransfer.progress import Observer
+from cnntransfer.recipe import Recipe
+from cnntransfer.training import checkpoint as checkpoint_module
+from cnntransfer.training import run as run_module
+from cnntransfer.training.run import resume, run
+
+
+class Stopped(BaseException):
+    """Nothing handles it."""
+
+
+class Stopper(Observer):
+    """Stops in an epoch of the second stage, before that is kept."""
+
+    def epoch(self, row):
+        if (row["stage"], row["epoch"]) == ("finetune", 2):
+            raise Stopped
+
+
+def convert_tuned(trunk, classifier, bundle, views, requests):
+    """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
+    bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
+    images = np.stack([views.image(request) for request in requests])
+    return trunk.model(images.astype(np.float32)).numpy(), {}
+
+
+@pytest.fixture(autouse=True)
+def _every_epoch(monkeypatch):
+    monkeypatch.setattr(checkpoint_module, "INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint_module, "_SHARE", float("inf"))
+    monkeypatch.setattr(run_module, "_convert_tuned", convert_tuned)
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):
+    recipe = Recipe(data=str(photos)).override(
+        {
+            "image_size": 32,
+            "batch_size": 8,
+            "choose_head": False,
+            "class_weight": "balanced",
+            "label_smoothing": 0.1,
+            "fresh_augmentation": True,
+            "batch_augmentation.rand_augment": 0.3,
+            "batch_augmentation.random_erasing": 0.5,
+            "batch_augmentation.mixup": 0.2,
+            "batch_augmentation.cutmix": 1.0,
+            "stages.head.epochs": 2,
+            "stages.finetune.unfreeze": "block12",
+            "stages.finetune.epochs": 3,
+            "stages.finetune.precision": "float32",
+            "stages.finetune.jit_compile": "none",
+            "stages.finetune.warmup": 0.3,
+            "stages.finetune.layer_decay": 0.5,
+            "stages.finetune.ema_momentum": 0.9,
+            "stages.finetune.gradient_accumulation_steps": 2,
+        }
+    )
+    whole = run(recipe, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(recipe, tmp_path / "stopped", observer=Stopper())
+    resumed = resume(tmp_path / "stopped")
+    for name in ("predictions.csv", "recipe.yaml", "trunk.tflite", "head.tflite"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+    histories = [
+        [{**row, "seconds": None} for row in bundle.read_table("history")]
+        for bundle in (whole, resumed)
+    ]
+    assert histories[0] == histories[1]
+    assert [row["stage"] for row in histories[0]] == ["head"] * 2 + ["finetune"] * 3
