@@ -129,6 +129,7 @@ def finetune(
     recipe: Recipe | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    tensorboard: bool = False,
     observer: Observer = SILENT,
     **settings: Any,
 ) -> Run:
@@ -140,6 +141,7 @@ def finetune(
         recipe: Where to start from; default: the defaults.
         preset: How much to spend: ``fast``, ``balanced`` or ``best``.
         overwrite: Whether an existing folder may be replaced.
+        tensorboard: Whether the bundle is to hold the history for TensorBoard, too.
         observer: Hears of progress.
         **settings: Settings of the recipe by name, such as ``backbone="resnet50"`` or
             ``augmentation="strong"``; those of its parts as mappings, such as
@@ -152,7 +154,7 @@ def finetune(
     >>> run.predict("bird.jpg").label                        # doctest: +SKIP
     'birds'
     """
-    from .training.run import default_output, resolve
+    from .training.plan import default_output, resolve
     from .training.run import run as run_recipe
 
     if data is not None:
@@ -160,16 +162,20 @@ def finetune(
     start = (recipe or Recipe()).override({} if preset is None else preset_settings(preset))
     _, resolved = resolve(start.override(settings))
     target = Path(output).expanduser() if output else default_output(resolved)
-    return Run(run_recipe(resolved, target, overwrite=overwrite, observer=observer))
+    bundle = run_recipe(
+        resolved, target, overwrite=overwrite, tensorboard=tensorboard, observer=observer
+    )
+    return Run(bundle)
 
 
-def resume(output: PathLike, *, observer: Observer = SILENT) -> Run:
+def resume(output: PathLike, *, tensorboard: bool = False, observer: Observer = SILENT) -> Run:
     """Go on with a run that was stopped while it trained.
 
     What comes out is what would have come out without the interruption.
 
     Args:
         output: The bundle's folder that the run was given.
+        tensorboard: See :func:`finetune`.
         observer: Hears of progress.
 
     Raises:
@@ -179,7 +185,7 @@ def resume(output: PathLike, *, observer: Observer = SILENT) -> Run:
     """
     from .training.run import resume as go_on
 
-    return Run(go_on(Path(output).expanduser(), observer=observer))
+    return Run(go_on(Path(output).expanduser(), tensorboard=tensorboard, observer=observer))
 
 
 def load(model: PathLike) -> Run:

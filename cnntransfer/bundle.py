@@ -13,6 +13,7 @@
     rejected.csv      file, reason
     predictions.csv   predictions of the held-out images
 
+``tensorboard/`` is there where it was asked for: the history once more, as event files.
 A bundle made of a bare pretrained network has ``model.keras``, ``model.tflite``, ``labels.txt``
 and ``metadata.json`` only.
 """
@@ -40,6 +41,7 @@ _TRUNK = "trunk.tflite"
 _HEAD = "head.tflite"
 _LABELS = "labels.txt"
 _RECIPE = "recipe.yaml"
+_TENSORBOARD = "tensorboard"
 _TABLES = {
     "history": "history.csv",
     "splits": "splits.csv",
@@ -198,6 +200,11 @@ class Bundle:
     def recipe_file(self) -> Path:
         """The recipe."""
         return self.path / _RECIPE
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """The event files of TensorBoard, where the run was told to write them."""
+        return self.path / _TENSORBOARD
 
     def has_table(self, name: str) -> bool:
         """Whether there is such a table; a bundle of a bare network has none."""

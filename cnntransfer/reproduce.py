@@ -27,7 +27,8 @@ from .engines.parity import TOLERANCE
 from .errors import BundleError, DataError, OutputError, UsageError, counted
 from .progress import SILENT, Observer
 from .recipe import read_recipe
-from .training.run import resolve, run
+from .training.plan import resolve
+from .training.run import run
 
 _SUBSETS = ("train", "val", "test")
 #: So many file names stand in a sentence; the dataclass has them all.

@@ -41,7 +41,7 @@ def command(backbones: tuple[str, ...], data: str | None, as_json: bool, console
         images = len(list_images(Path(data).expanduser()).entries)
     from ..benchmark import measure
     from ..recipe import Recipe
-    from ..training.run import auto_views
+    from ..training.plan import auto_views
 
     share = Recipe().validation_split
     passes = images * (share + (1 - share) * auto_views(int(images * (1 - share))))

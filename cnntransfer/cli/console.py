@@ -63,6 +63,19 @@ class Console(Observer):
                 f"val_accuracy {row['val_accuracy']:.3f}"
             )
 
+    def chart(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """The curves of a finished run, where stderr is a terminal."""
+        stream = stderr()
+        if self.verbosity < 0 or stream is None or not is_terminal(stream):
+            return
+        from rich.console import Console as RichConsole
+
+        from .chart import dots_for, history_chart
+
+        width = RichConsole(file=stream).width
+        for line in history_chart(history, width, dots_for(stream.encoding)):
+            complain(line)
+
     def next(self, *commands: str) -> None:
         """What to type now."""
         for number, command in enumerate(commands):

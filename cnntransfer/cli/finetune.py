@@ -39,7 +39,7 @@ _EXAMPLES = example(
 
 
 #: What may stand beside ``--resume``.
-_BESIDE_RESUME = ("resume", "as_json", "quiet", "verbose")
+_BESIDE_RESUME = ("resume", "tensorboard", "as_json", "quiet", "verbose")
 _AUGMENTATION = "Augmentation of training images"
 
 
@@ -195,6 +195,11 @@ _AUGMENTATION = "Augmentation of training images"
     type=NON_EMPTY,
     help="Also write what the network sees, views included.",
 )
+@click.option(
+    "--tensorboard",
+    is_flag=True,
+    help="Also write the figures of every epoch into the bundle for TensorBoard.",
+)
 @as_json
 @functools.partial(with_console, verbose="Say more: the figures of every epoch.")
 def command(
@@ -204,6 +209,7 @@ def command(
     output: str | None,
     overwrite: bool,
     show_input: str | None,
+    tensorboard: bool,
     as_json: bool,
     console: Console,
     augmentation: str | None,
@@ -228,11 +234,12 @@ def command(
         _check_alone()
         from ..training.run import resume as go_on
 
-        bundle = go_on(Path(resume).expanduser(), observer=console)
+        bundle = go_on(Path(resume).expanduser(), tensorboard=tensorboard, observer=console)
     else:
         recipe = _recipe(data, config, preset, augmentation, settings)
         # Heavy imports come after the cheap checks.
-        from ..training.run import default_output, resolve, run
+        from ..training.plan import default_output, resolve
+        from ..training.run import run
 
         _, recipe = resolve(recipe)
         bundle = run(
@@ -240,12 +247,14 @@ def command(
             Path(output).expanduser() if output else default_output(recipe),
             overwrite=overwrite,
             show_input=Path(show_input).expanduser() if show_input else None,
+            tensorboard=tensorboard,
             observer=console,
         )
     target = bundle.path
     if as_json:
         print_json({"bundle": str(bundle.path), **bundle.metadata})
     else:
+        console.chart(bundle.read_table("history"))
         for line in _summary(bundle.metadata, target):
             echo(line)
     model = shell_word(target)
@@ -253,6 +262,7 @@ def command(
     console.next(
         f"cnntransfer predict -m {model} {shell_word(image)}",
         f"cnntransfer export {model} --format litert",
+        *([f"tensorboard --logdir {shell_word(target.parent)}"] if tensorboard else []),
     )
     return ExitCode.PARTIAL if bundle.metadata["dataset"]["rejected"] else ExitCode.OK
 

@@ -186,6 +186,18 @@ def load(source: str | os.PathLike[str] | bytes, name: object = None) -> NDArray
         return _array(_upright(picture.image, picture.orientation))
 
 
+def stored_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """The (height, width) in pixels that an image file's header names; nothing is decoded.
+
+    Raises:
+        ImageError: the file cannot be read or its header is damaged.
+    """
+    with _image_errors(path):
+        _prepare_pillow()
+        width, height = _identify(read_bytes(path)).size
+        return height, width
+
+
 def resize(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     """Fit pixels that are already decoded, uint8 of shape (h, w, 3), to ``spec``."""
     image = Image.fromarray(pixels)

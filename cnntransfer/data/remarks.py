@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from statistics import median
 
-from ..errors import counted
+from ..errors import ImageError, counted
 from .dataset import Dataset
+from .images import InputSpec, stored_size
 from .index import Listing
 
 #: So many times as many photos of one class as of another matter.
 _UNBALANCED = 5
+#: So many photos tell how large they are.
+_SAMPLE = 32
+#: Photos whose shorter side is less than this share of the network's are small.
+_SMALL = 0.5
+#: Sizes that are proposed: multiples of what most networks halve five times, and no smaller.
+_SIZE_STEP, _SMALLEST_SIZE = 32, 96
 
 
-def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str]:
-    """One line each: how many images, what was left out, what is suspicious."""
+def remarks(listing: Listing, dataset: Dataset, spec: InputSpec, batch_size: int) -> Iterator[str]:
+    """One line each: how many images, what was left out, what is suspicious.
+
+    Args:
+        listing: What was found.
+        dataset: What of it can be read, with its subsets.
+        spec: The size that the network sees.
+        batch_size: Images per step of training.
+    """
     counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
     yield (
         f"{counted(len(dataset), 'image')} of "
@@ -38,6 +54,7 @@ def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str
             f"Only {counted(counts.get('train', 0), 'training image')}, fewer than a batch "
             f"(batch_size {batch_size})"
         )
+    yield from _small_images(dataset, spec)
     training = dataset.counts().get("train", Counter())
     if training and max(training.values()) >= _UNBALANCED * min(training.values()):
         (most, many), *_, (least, few_of_it) = training.most_common()
@@ -65,3 +82,28 @@ def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str
     if contradicting := sum(len(names) > 1 for names in labels.values()):
         several = counted(contradicting, "image is", "images are")
         yield f"{several} byte-identical in more than one class"
+
+
+def _small_images(dataset: Dataset, spec: InputSpec) -> Iterator[str]:
+    """What to try where most images are enlarged a lot.
+
+    Only some files' headers are read: this costs milliseconds, and needs no image decoded whose
+    features are kept.
+    """
+    step = max(1, len(dataset) // _SAMPLE)
+    sides = []
+    for sample in dataset.samples[::step][:_SAMPLE]:
+        with suppress(ImageError):  # Gone since it was read.
+            sides.append(min(stored_size(sample.path)))
+    side = min(spec.image_size)
+    shorter = int(median(sides)) if sides else side
+    if shorter >= _SMALL * side:
+        return
+    proposed = max(_SMALLEST_SIZE, 2 * shorter // _SIZE_STEP * _SIZE_STEP)
+    smaller = f"--image-size {proposed}, which is faster, or " if proposed < side else ""
+    height, width = spec.image_size
+    yield (
+        f"Small images: their shorter side has about {counted(shorter, 'pixel')}, and the network "
+        f"sees them enlarged to {height}x{width}. Try {smaller}--unfreeze 20%, which lets the "
+        "network adapt"
+    )

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import os
 import random
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +15,6 @@ from numpy.typing import NDArray
 from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import Dataset, read_dataset
-from ..data.images import InputSpec, Resize
 from ..data.index import Listing, list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
@@ -30,12 +24,10 @@ from ..engines.conversion import convert, in_keras
 from ..engines.head_file import write_head
 from ..engines.litert import LiteRTEngine
 from ..engines.parity import check_parity
-from ..errors import OutputError, UsageError
 from ..metrics import Evaluation, figures
 from ..metrics import prepare as prepare_metrics
 from ..models.archive import write_classifier
-from ..models.backbones import Backbone, get_backbone
-from ..models.classifier import Trunk, check_image_size
+from ..models.classifier import Trunk
 from ..models.weights import find_weights
 from ..parallel import Later, available_cores, meanwhile, start
 from ..progress import SILENT, Observer
@@ -43,39 +35,16 @@ from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
 from .advice import advice
 from .checkpoint import CheckpointFolder
+from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
+from .plan import auto_views, check_apart, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, may_be_faster
 from .record import describe, describe_data, write_tables
-from .stages import Trained, TrainingData, check_stages, train
+from .stages import Trained, TrainingData, train
+from .tensorboard import write_events
 
 _PARITY_IMAGES = 4
-#: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
-_AUTO_VIEWS = ((100, 4), (math.inf, 1))
-#: Layers that are unfrozen learn by heart what they see too often.
-_FINETUNE_VIEWS = 2
-
-
-@dataclass
-class Clock:
-    """Where the time of a run went, in seconds by step."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to a step."""
-        started = time.perf_counter()
-        yield
-        self._add(name, time.perf_counter() - started)
-
-    def move(self, seconds: float, source: str, target: str) -> None:
-        """Count some of a step's time as another's, which was done in between."""
-        self._add(source, -seconds)
-        self._add(target, seconds)
-
-    def _add(self, name: str, seconds: float) -> None:
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
 
 
 def run(
@@ -84,6 +53,7 @@ def run(
     *,
     overwrite: bool = False,
     show_input: Path | None = None,
+    tensorboard: bool = False,
     observer: Observer = SILENT,
     listing: Listing | None = None,
 ) -> Bundle:
@@ -94,6 +64,7 @@ def run(
         output: The bundle's folder.
         overwrite: Whether an existing folder may be replaced.
         show_input: Folder to write what the network sees to, as pictures.
+        tensorboard: Whether the bundle is to hold the history for TensorBoard, too.
         observer: Hears of progress.
         listing: The images, where not all that lie there are meant; their subsets are kept.
 
@@ -102,14 +73,15 @@ def run(
             trained in a checkpoint beside it.
     """
     checkpoint = CheckpointFolder(output, overwrite=overwrite, observer=observer)
-    return _guarded(recipe, checkpoint, show_input, observer, listing)
+    return _guarded(recipe, checkpoint, show_input, tensorboard, observer, listing)
 
 
-def resume(output: Path, *, observer: Observer = SILENT) -> Bundle:
+def resume(output: Path, *, tensorboard: bool = False, observer: Observer = SILENT) -> Bundle:
     """Go on with a run that was stopped while it trained, and write its bundle.
 
     Args:
         output: The bundle's folder that the run was given.
+        tensorboard: See :func:`run`.
         observer: Hears of progress.
 
     Raises:
@@ -118,13 +90,14 @@ def resume(output: Path, *, observer: Observer = SILENT) -> Bundle:
         CnnTransferError: another of its kinds, as for :func:`run`.
     """
     checkpoint = CheckpointFolder.open(output, observer)
-    return _guarded(checkpoint.recipe, checkpoint, None, observer)
+    return _guarded(checkpoint.recipe, checkpoint, None, tensorboard, observer)
 
 
 def _guarded(
     recipe: Recipe,
     checkpoint: CheckpointFolder,
     show_input: Path | None,
+    tensorboard: bool,
     observer: Observer,
     listing: Listing | None = None,
 ) -> Bundle:
@@ -133,7 +106,7 @@ def _guarded(
     states = random.getstate(), np.random.get_state()
     try:
         with checkpoint:
-            return _run(recipe, checkpoint, show_input, observer, listing)
+            return _run(recipe, checkpoint, show_input, tensorboard, observer, listing)
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
@@ -143,20 +116,21 @@ def _run(
     recipe: Recipe,
     checkpoint: CheckpointFolder,
     show_input: Path | None,
+    tensorboard: bool,
     observer: Observer,
     listing: Listing | None = None,
 ) -> Bundle:
     output, overwrite = checkpoint.output, checkpoint.overwrite
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
-    _check_apart(output, recipe)
+    check_apart(output, recipe)
     if show_input:
         check_target(show_input, overwrite=False)
-        _check_apart(show_input, recipe)
+        check_apart(show_input, recipe)
     clock = Clock()
     metrics_ready = start(prepare_metrics)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
-    spec = TrunkSpec(backbone, _input_spec(recipe), recipe.pooling, weights)
+    spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights)
     listing = listing or list_images(Path(str(recipe.data)))
     trunk = Later(spec.build)
     litert = LiteRTTrunk(spec, trunk, observer)
@@ -174,9 +148,9 @@ def _run(
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
-    for remark in remarks(listing, dataset, recipe.batch_size):
+    for remark in remarks(listing, dataset, spec.input, recipe.batch_size):
         observer.note(remark)
-    recipe = dataclasses.replace(recipe, views=_view_count(recipe, dataset))
+    recipe = dataclasses.replace(recipe, views=view_count(recipe, dataset))
     views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))
     if show_input:
         write_views(dataset, pixels, views.augmenter, int(recipe.views), show_input)
@@ -195,8 +169,9 @@ def _run(
     if unfreezes:
         with clock.step("load TensorFlow"):
             trunk.result()
-    # Not meanwhile: an import would keep Python's lock from hundreds of short array operations.
-    metrics_ready.result()
+    with clock.step("load scikit-learn"):
+        # Not while training: an import keeps Python's lock from hundreds of short operations.
+        metrics_ready.result()
     with clock.step("train"):
         recipe, trained = _train(
             recipe, extractor, views, trunk.result, choice, held_out, training, observer, checkpoint
@@ -227,6 +202,8 @@ def _run(
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
         write_tables(bundle, dataset, trained, positions, probabilities)
+        if tensorboard:
+            write_events(bundle.tensorboard_folder, trained.history)
         bundle.write_metadata(
             {
                 **describe(backbone, weights, spec.input, len(dataset.class_names)),
@@ -274,82 +251,6 @@ def _train(
     training = extractor.features(views.requests(int(recipe.views), "train"))
     choice = Choice(REFERENCE)
     return _train(recipe, extractor, views, trunk, choice, held_out, training, observer, checkpoint)
-
-
-def _view_count(recipe: Recipe, dataset: Dataset) -> int:
-    """How many views of every training image are learned from."""
-    if recipe.augmentation.is_identity:
-        return 1
-    if recipe.views == AUTO:
-        unfreezes = any(stage.unfreeze != "none" for stage in recipe.stages)
-        return auto_views(len(dataset.subset("train")), unfreezes=unfreezes)
-    return int(recipe.views)
-
-
-def auto_views(images: int, *, unfreezes: bool = False) -> int:
-    """The number of views for a number of training images, as measured in docs/speed.md."""
-    if unfreezes:
-        return _FINETUNE_VIEWS
-    return next(views for most, views in _AUTO_VIEWS if images <= most)
-
-
-def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
-    """Check what only the backbone can tell, and fill in what it decides.
-
-    Raises:
-        UsageError: no data, an unknown backbone or block, or too small an image size.
-    """
-    if recipe.data is None:
-        raise UsageError(
-            "Expected a folder with one sub-folder of images per class. Received: none. "
-            "Try: cnntransfer finetune photos/"
-        )
-    backbone = get_backbone(recipe.backbone)
-    size = recipe.image_size or (backbone.default_size, backbone.default_size)
-    check_image_size(backbone, size)
-    check_stages(recipe, backbone)
-    resolved = dataclasses.replace(
-        recipe,
-        backbone=backbone.name,
-        image_size=size,
-        # A bundle's recipe repeats the run from any folder.
-        data=str(Path(recipe.data).expanduser().absolute()),
-        weights=_absolute(recipe.weights),
-    )
-    return backbone, resolved
-
-
-def default_output(recipe: Recipe) -> Path:
-    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
-    data = Path(str(recipe.data))
-    name = data.stem if data.is_file() else Path(os.path.normpath(data)).name
-    name = f"{name or 'data'}-{recipe.backbone}"
-    target, number = Path("runs") / name, 1
-    while target.exists():
-        number += 1
-        target = Path("runs") / f"{name}-{number}"
-    return target
-
-
-def _absolute(weights: str) -> str:
-    file = Path(weights).expanduser()
-    return str(file.absolute()) if file.is_file() else weights
-
-
-def _check_apart(folder: Path, recipe: Recipe) -> None:
-    """The user's folder of images is only read: nothing is written into it or over it."""
-    data, target = Path(str(recipe.data)).resolve(), folder.resolve()
-    if data.is_dir() and (target.is_relative_to(data) or data.is_relative_to(target)):
-        raise OutputError(
-            f"Expected an output outside the folder of images, which is only read. Received: "
-            f"{folder}. Choose another place with --output, such as ../{folder.name}"
-        )
-
-
-def _input_spec(recipe: Recipe) -> InputSpec:
-    if recipe.image_size is None:
-        raise UsageError("image_size: expected a size. Received: none.")
-    return InputSpec(recipe.image_size, Resize(recipe.resize))
 
 
 def _convert_tuned(

@@ -120,7 +120,7 @@ class TestFinetune:
 
     def test_default_output_is_numbered(self, photos, tmp_path):
         from cnntransfer.recipe import Recipe
-        from cnntransfer.training.run import default_output
+        from cnntransfer.training.plan import default_output
 
         recipe = Recipe(data=str(photos))
         assert default_output(recipe) == Path("runs/photos-mobilenet")

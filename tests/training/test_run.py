@@ -19,7 +19,8 @@ from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe, read_recipe
 from cnntransfer.training import run as run_module
 from cnntransfer.training.fit import HISTORY_COLUMNS
-from cnntransfer.training.run import default_output, resolve, run
+from cnntransfer.training.plan import default_output, resolve
+from cnntransfer.training.run import run
 
 
 class Notes(Observer):

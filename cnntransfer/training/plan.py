@@ -1,0 +1,106 @@
+"""What a run is to do, settled before it begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..data.images import InputSpec, Resize
+from ..errors import OutputError, UsageError
+from ..models.backbones import Backbone, get_backbone
+from ..models.classifier import check_image_size
+from ..recipe import AUTO, Recipe
+from .stages import check_stages
+
+#: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
+_AUTO_VIEWS = ((100, 4), (math.inf, 1))
+#: Layers that are unfrozen learn by heart what they see too often.
+_FINETUNE_VIEWS = 2
+
+
+def view_count(recipe: Recipe, dataset: Dataset) -> int:
+    """How many views of every training image are learned from."""
+    if recipe.augmentation.is_identity:
+        return 1
+    if recipe.views == AUTO:
+        unfreezes = any(stage.unfreeze != "none" for stage in recipe.stages)
+        return auto_views(len(dataset.subset("train")), unfreezes=unfreezes)
+    return int(recipe.views)
+
+
+def auto_views(images: int, *, unfreezes: bool = False) -> int:
+    """The number of views for a number of training images, as measured in docs/speed.md."""
+    if unfreezes:
+        return _FINETUNE_VIEWS
+    return next(views for most, views in _AUTO_VIEWS if images <= most)
+
+
+def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
+    """Check what only the backbone can tell, and fill in what it decides.
+
+    Raises:
+        UsageError: no data, an unknown backbone or block, or too small an image size.
+    """
+    if recipe.data is None:
+        raise UsageError(
+            "Expected a folder with one sub-folder of images per class. Received: none. "
+            "Try: cnntransfer finetune photos/"
+        )
+    backbone = get_backbone(recipe.backbone)
+    size = recipe.image_size or (backbone.default_size, backbone.default_size)
+    check_image_size(backbone, size)
+    check_stages(recipe, backbone)
+    resolved = dataclasses.replace(
+        recipe,
+        backbone=backbone.name,
+        image_size=size,
+        # A bundle's recipe repeats the run from any folder.
+        data=str(Path(recipe.data).expanduser().absolute()),
+        weights=_absolute(recipe.weights),
+    )
+    return backbone, resolved
+
+
+def default_output(recipe: Recipe) -> Path:
+    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
+    data = Path(str(recipe.data))
+    name = data.stem if data.is_file() else Path(os.path.normpath(data)).name
+    name = f"{name or 'data'}-{recipe.backbone}"
+    target, number = Path("runs") / name, 1
+    while target.exists():
+        number += 1
+        target = Path("runs") / f"{name}-{number}"
+    return target
+
+
+def _absolute(weights: str) -> str:
+    file = Path(weights).expanduser()
+    return str(file.absolute()) if file.is_file() else weights
+
+
+def check_apart(folder: Path, recipe: Recipe) -> None:
+    """Check that nothing is written into the user's folder of images, or over it.
+
+    Raises:
+        OutputError: it would be.
+    """
+    data, target = Path(str(recipe.data)).resolve(), folder.resolve()
+    if data.is_dir() and (target.is_relative_to(data) or data.is_relative_to(target)):
+        raise OutputError(
+            f"Expected an output outside the folder of images, which is only read. Received: "
+            f"{folder}. Choose another place with --output, such as ../{folder.name}"
+        )
+
+
+def input_spec(recipe: Recipe) -> InputSpec:
+    """The size that the network sees, and how photos are fitted to it.
+
+    Raises:
+        UsageError: the recipe was not resolved and names no size.
+    """
+    if recipe.image_size is None:
+        raise UsageError("image_size: expected a size. Received: none.")
+    return InputSpec(recipe.image_size, Resize(recipe.resize))

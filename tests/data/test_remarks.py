@@ -1,0 +1,85 @@
+"""What is said of images that are much smaller than what the network sees."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.data.images import InputSpec, stored_size
+from cnntransfer.data.index import Listing
+from cnntransfer.data.remarks import remarks
+from cnntransfer.errors import ImageError
+
+BATCH = 1
+
+
+def small(folder, sizes, side=224):
+    """The remarks on images of these (width, height) that have to do with their size."""
+    samples = []
+    for number, size in enumerate(sizes):
+        path = folder / f"{number}.png"
+        Image.new("RGB", size).save(path)
+        samples.append(Sample(path, "ab"[number % 2], str(number), "train"))
+    dataset = Dataset(folder, ("a", "b"), tuple(samples))
+    listing = Listing(folder, ())
+    lines = remarks(listing, dataset, InputSpec((side, side)), BATCH)
+    return [line for line in lines if line.startswith("Small images")]
+
+
+def test_small_images(tmp_path):
+    assert small(tmp_path, [(32, 40)] * 4) == [
+        "Small images: their shorter side has about 32 pixels, and the network sees them enlarged "
+        "to 224x224. Try --image-size 96, which is faster, or --unfreeze 20%, which lets the "
+        "network adapt"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shorter", "side", "proposed"),
+    [(60, 224, "96"), (70, 224, "128"), (111, 224, "192"), (149, 299, "288")],
+)
+def test_the_size_that_is_proposed_is_smaller(tmp_path, shorter, side, proposed):
+    (line,) = small(tmp_path, [(shorter, 400)] * 2, side)
+    assert f"Try --image-size {proposed}, which is faster, or --unfreeze 20%," in line
+
+
+def test_no_size_is_proposed_that_would_be_larger(tmp_path):
+    (line,) = small(tmp_path, [(20, 20)] * 2, 64)
+    assert "enlarged to 64x64. Try --unfreeze 20%, which" in line
+
+
+@pytest.mark.parametrize("size", [(112, 112), (1000, 112), (4000, 3000)])
+def test_nothing_is_said_of_others(tmp_path, size):
+    assert small(tmp_path, [size] * 2) == []
+
+
+def test_most_of_the_images_decide(tmp_path):
+    assert small(tmp_path, [(32, 32), (500, 500), (500, 500)]) == []
+    assert len(small(tmp_path, [(32, 32), (32, 32), (500, 500)])) == 1
+
+
+def test_some_files_are_looked_at(tmp_path, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(
+        "cnntransfer.data.remarks.stored_size", lambda path: looked_at.append(path) or (9, 9)
+    )
+    small(tmp_path, [(9, 9)] * 200)
+    assert len(looked_at) == 32
+    assert {int(path.stem) % 6 for path in looked_at} == {0}
+
+
+def test_a_file_that_is_gone(tmp_path):
+    dataset = Dataset(tmp_path, ("a",), (Sample(tmp_path / "gone.png", "a", "0", "train"),))
+    listing = Listing(tmp_path, ())
+    assert len(list(remarks(listing, dataset, InputSpec((224, 224)), BATCH))) == 1
+
+
+def test_stored_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Lies on its side.
+    Image.new("RGB", (30, 20)).save(tmp_path / "x.jpg", exif=exif)
+    assert stored_size(tmp_path / "x.jpg") == (20, 30)
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(ImageError, match=r"text\.jpg"):
+        stored_size(Path(tmp_path / "text.jpg"))
