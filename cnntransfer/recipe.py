@@ -224,6 +224,14 @@ class Head:
         0.5, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
     )
     l2: float = setting(0.003, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
+    ensemble: int = setting(
+        3,
+        int,
+        "Fit so many heads that differ by chance only and join them into one, which averages what "
+        "they say.",
+        minimum=1,
+        maximum=50,
+    )
 
 
 @dataclass(frozen=True)
@@ -312,9 +320,6 @@ FINETUNE_STAGE = Stage(
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
 #: averaged over the steps.
 _CAREFUL_STAGE = dataclasses.replace(FINETUNE_STAGE, warmup=0.1, layer_decay=0.8, ema_momentum=0.99)
-#: What ``choose_head`` tries beside the recipe's own head: wider, and none hidden
-#: (docs/accuracy.md).
-OTHER_HEADS = (Head(units=(512,)), Head(units=(), dropout=0.3, l2=0.01))
 
 
 @dataclass(frozen=True)
@@ -387,12 +392,6 @@ class Recipe:
     augmentation: Augmentation = field(default=AUGMENTATION_PRESETS["light"])
     batch_augmentation: BatchAugmentation = field(default=BatchAugmentation())
     head: Head = field(default=Head())
-    choose_head: bool = setting(
-        True,
-        bool,
-        "Try several heads and keep the one with the lowest validation loss; off where a head is "
-        "given.",
-    )
     stages: tuple[Stage, ...] = field(default=(HEAD_STAGE,))
 
     def __post_init__(self) -> None:
@@ -465,10 +464,10 @@ class Recipe:
 
 #: How much is spent on a run: what each of them changes in a recipe.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"choose_head": False, "stages": (HEAD_STAGE,)},
-    "balanced": {"choose_head": True, "stages": (HEAD_STAGE,)},
+    "fast": {"head.ensemble": 1, "stages": (HEAD_STAGE,)},
+    "balanced": {"head.ensemble": Head().ensemble, "stages": (HEAD_STAGE,)},
     "best": {
-        "choose_head": True,
+        "head.ensemble": Head().ensemble,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (
@@ -542,8 +541,6 @@ def _reason(error: Exception) -> str:
 
 def _merge(base: Settings, raw: Mapping[str, Any], where: str) -> Settings:
     """A copy of a settings dataclass with the raw values checked and put in."""
-    if isinstance(base, Recipe) and "head" in raw:
-        raw = {"choose_head": False, **raw}  # Who asks for a head gets it.
     fields = [f.name for f in dataclasses.fields(base)]  # type: ignore[arg-type]
     reject_unknown(where, raw, fields)
     checks = rules(type(base))

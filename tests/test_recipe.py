@@ -173,18 +173,10 @@ def test_a_partial_augmentation_changes_the_default_and_a_preset_replaces_it(tmp
     assert Recipe().override({"augmentation": "none"}).augmentation.is_identity
 
 
-def test_who_asks_for_a_head_gets_it(tmp_path):
-    assert Recipe().choose_head
-    assert not Recipe().override({"head.l2": 0.1}).choose_head
-    assert not load(tmp_path, "head: {units: 64}").choose_head
-    assert load(tmp_path, "{head: {units: 64}, choose_head: true}").choose_head
-    assert Recipe().override({"head.l2": 0.1, "choose_head": True}).choose_head
-
-
 def test_presets():
     fast, balanced, best = (Recipe().override(preset(name)) for name in PRESETS)
     assert balanced == Recipe()
-    assert not fast.choose_head
+    assert (fast.head.ensemble, balanced.head.ensemble, best.head.ensemble) == (1, 3, 3)
     assert [stage.unfreeze for stage in best.stages] == ["none", "15%", "40%"]
     rates = [stage.learning_rate for stage in best.stages]
     assert rates == sorted(rates, reverse=True)

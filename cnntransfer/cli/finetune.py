@@ -50,8 +50,8 @@ _AUGMENTATION = "Augmentation of training images"
     cls=SectionedOption,
     section="How much to spend",
     type=click.Choice(list(recipes.PRESETS)),
-    help="fast: one head on frozen features. balanced: the best of several heads. best: then the "
-    "top of the backbone too, block by block. [default: balanced]",
+    help="fast: one head on frozen features. balanced: three, joined into one. best: then the top "
+    "of the backbone too, block by block. [default: balanced]",
 )
 @setting_options(
     Recipe(),
@@ -75,6 +75,7 @@ _AUGMENTATION = "Augmentation of training images"
         "batch_normalization": "head-batch-normalization",
         "dropout": "dropout",
         "l2": "l2",
+        "ensemble": "ensemble",
     },
     "The head",
 )

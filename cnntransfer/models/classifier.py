@@ -7,6 +7,7 @@ trunk -> ``features`` (batch, d)  ->  head  ->  ``probabilities`` float32 (batch
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,8 @@ from .weights import WeightsFile, load_weights
 INPUT_NAME = "image"
 FEATURES_NAME = "features"
 CLASSIFIER_NAME = "classifier"
+#: Keras crashes when several threads build networks.
+_building = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ def build_trunk(
         WeightsError: the weights do not fit.
     """
     check_image_size(backbone, image_size)
+    with _building:
+        return _build_trunk(backbone, image_size, pooling, weights)
+
+
+def _build_trunk(
+    backbone: Backbone, image_size: tuple[int, int], pooling: str, weights: WeightsFile
+) -> Trunk:
     k = keras()
     # Random weights, and the dropout that some backbones have.
     k.utils.set_random_seed(weights.seed)

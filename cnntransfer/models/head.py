@@ -8,7 +8,7 @@ words, once, by :func:`head_layers`; Keras builds them (:mod:`.classifier`), Num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
     into the next layer when the model is converted.
 
     Args:
-        head: Widths, activation, regularisation.
+        head: Widths, activation, regularisation; those of an ensemble stand side by side.
         classes: Units of the last layer.
         seed: Decides the initial kernels and what dropout drops.
     """
@@ -74,7 +74,7 @@ def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
     layers = [Layer("BatchNormalization", STANDARDISE_NAME, fixed)]
     for number, width in enumerate(head.units, start=1):
         name = f"hidden{number}"
-        layers.append(dense(name, width, number, "linear"))
+        layers.append(dense(name, width * head.ensemble, number, "linear"))
         if head.batch_normalization:
             layers.append(
                 Layer(
@@ -146,6 +146,41 @@ def initial_weights(layers: tuple[Layer, ...], features: Array) -> HeadWeights:
             weights[layer.name] = (kernel, np.zeros(units, np.float32))
             width = units
     return weights
+
+
+def joined(layers: tuple[Layer, ...], members: Sequence[HeadModel]) -> HeadModel:
+    """Several heads as one, whose logits are the mean of theirs.
+
+    Their hidden layers stand side by side and do not see each other, so that the kernels between
+    them are zero but for blocks.
+
+    Args:
+        layers: Of the whole, see :func:`head_layers`.
+        members: Heads of the same kind that standardise in the same way.
+    """
+    count = len(members)
+    weights = {STANDARDISE_NAME: members[0].weights[STANDARDISE_NAME]}
+    is_lowest = True
+    for layer in layers[1:]:
+        if layer.name not in members[0].weights:
+            continue
+        parts = [member.weights[layer.name] for member in members]
+        if layer.kind != "Dense":
+            weights[layer.name] = tuple(np.concatenate(same) for same in zip(*parts, strict=True))
+            continue
+        inputs, units = parts[0][0].shape
+        blocks = np.zeros((count, inputs, count, units), np.float32)
+        for number, (kernel, _) in enumerate(parts):
+            blocks[number, :, number] = kernel
+        biases = np.stack([bias for _, bias in parts])
+        # All take the same features, and all add to the same logits.
+        rows = blocks.sum(axis=0, keepdims=True) if is_lowest else blocks
+        is_last = layer.name == OUTPUT_NAME
+        columns = rows.sum(axis=2, keepdims=True) / np.float32(count) if is_last else rows
+        kernel = columns.reshape(columns.shape[0] * inputs, columns.shape[2] * units)
+        weights[layer.name] = (kernel, biases.mean(axis=0) if is_last else biases.ravel())
+        is_lowest = False
+    return HeadModel(layers, weights)
 
 
 def standardisation(features: Array) -> tuple[Array, Array]:

@@ -42,7 +42,7 @@ from ..errors import (
     nearest,
 )
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Head, Recipe, Stage, read_recipe
+from ..recipe import AUTO, Recipe, Stage, read_recipe
 from ..storage import atomic_file, atomic_folder
 from .learner import MODEL, Holder
 from .precision import Choice
@@ -128,9 +128,6 @@ NOTHING_KEPT = StageCheckpoint()
 
 class Checkpoint:
     """What is kept of a run while it trains. This one keeps nothing."""
-
-    def settle_head(self, head: Head) -> None:
-        """Take the head that was chosen, so that none is chosen once more."""
 
     def settle_stage(self, stage: Stage) -> None:
         """Take a stage's settings as they are now, so that they are not settled once more."""
@@ -277,10 +274,6 @@ class CheckpointFolder(Checkpoint):
             self.recipe, self.choice = recipe, choice
             self._is_written = False
             self._reached = ""
-
-    def settle_head(self, head: Head) -> None:
-        """See :class:`Checkpoint`."""
-        self._settle(dataclasses.replace(self.recipe, head=head, choose_head=False))
 
     def settle_stage(self, stage: Stage) -> None:
         """See :class:`Checkpoint`."""

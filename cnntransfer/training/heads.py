@@ -1,7 +1,8 @@
-"""Fitting a head to kept features, and choosing between several."""
+"""Fitting a head to kept features, or several that are joined into one."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..data.views import Views
-from ..models.head import HeadModel, head_layers, initial_weights
+from ..models.head import HeadModel, Layer, head_layers, initial_weights, joined
 from ..progress import SILENT, Observer
-from ..recipe import HEAD_STAGE, OTHER_HEADS, Head, Recipe, Stage
+from ..recipe import HEAD_STAGE, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint
 from .features import Features
 from .fit import fit
@@ -21,18 +22,19 @@ from .perceptron import Examples, Perceptron
 
 Rows = list[Mapping[str, Any]]
 
+#: Between the seeds of an ensemble's members: a head uses some that follow each other.
+_SEED_STEP = 7919
+
 
 @dataclass(frozen=True)
 class FittedHead:
     """A head and how it was fitted.
 
     Attributes:
-        head: What it is made of.
         learner: Holds its numbers.
         history: One row per epoch and stage.
     """
 
-    head: Head
     learner: Perceptron
     history: Rows
 
@@ -40,17 +42,6 @@ class FittedHead:
     def model(self) -> HeadModel:
         """Features (n, d) -> probabilities (n, classes)."""
         return self.learner.model()
-
-    @property
-    def val_loss(self) -> float:
-        """The lowest validation loss of its last stage, whose weights it has."""
-        last = self.history[-1]["stage"]
-        return min(float(row["val_loss"]) for row in self.history if row["stage"] == last)
-
-    def __str__(self) -> str:
-        head = self.head
-        hidden = f"{'-'.join(map(str, head.units))} units" if head.units else "no hidden layer"
-        return f"{hidden}, dropout {head.dropout:g}, L2 {head.l2:g}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,28 @@ class HeadData:
         rows = np.flatnonzero(np.isin(features.samples, dataset.subset(subset)))
         return Examples(features.values, rows, dataset.labels()[features.samples[rows]])
 
+    def layers(self, recipe: Recipe) -> tuple[Layer, ...]:
+        """The layers of the recipe's head."""
+        return head_layers(recipe.head, len(self.views.dataset.class_names), recipe.seed)
+
+    def initial_head(self, recipe: Recipe) -> HeadModel:
+        """A single head before anything was learned but what to standardise by."""
+        layers = self.layers(recipe)
+        return HeadModel(layers, initial_weights(layers, self.training.plain))
+
+    def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> Perceptron:
+        """What fits a head in a stage."""
+        return Perceptron(
+            head.layers,
+            head.weights,
+            stage,
+            self.examples(self.training, "train"),
+            self.examples(self.held_out, "val"),
+            recipe.batch_size,
+            recipe.seed,
+            objective(recipe, self.views.dataset),
+        )
+
 
 def fit_head(
     recipe: Recipe,
@@ -82,61 +95,69 @@ def fit_head(
     observer: Observer = SILENT,
     checkpoint: Checkpoint = NO_CHECKPOINT,
 ) -> FittedHead:
-    """Fit the recipe's head, or the one of several that validates best.
+    """Fit the recipe's head; or several, which are joined into one.
 
     Args:
-        recipe: Its head; with ``choose_head`` those of :data:`OTHER_HEADS` are fitted too.
+        recipe: Its head and the seed; the members of an ensemble have seeds of their own.
         stages: Those with a frozen trunk; where there are none, the head stays as it begins.
         data: What to learn from.
-        observer: Hears of every epoch.
-        checkpoint: What was done before an interruption. Of a choice it has the result; one that
-            was interrupted is made anew.
+        observer: Hears of every epoch. The stages of an ensemble's further members are called
+            ``head-2`` and so on.
+        checkpoint: What was done before an interruption. Of an ensemble it has the result; one that
+            was interrupted is fitted anew.
 
     Raises:
         TrainingError: the loss is no number.
     """
-    if not recipe.choose_head or not stages:
-        return _fit(recipe, recipe.head, stages, data, observer, checkpoint)
-    heads = dict.fromkeys((recipe.head, *OTHER_HEADS))
-    fitted = [_fit(recipe, head, stages, data, observer, NO_CHECKPOINT) for head in heads]
-    best = min(fitted, key=lambda one: one.val_loss)
-    observer.note(
-        f"Head: {best} (validation loss {best.val_loss:.3f}; the others "
-        f"{', '.join(f'{one.val_loss:.3f}' for one in fitted if one is not best)})."
-    )
-    checkpoint.settle_head(best.head)
-    for stage in stages:
-        rows = [row for row in best.history if row["stage"] == stage.name]
-        checkpoint.stage(stage).once(best.learner, partial(list, rows))
-    return best
+    if recipe.head.ensemble == 1:
+        return _fit(recipe, stages, data, observer, checkpoint)
+    members = _members(recipe)
+    layers = data.layers(recipe)
+    begun = joined(layers, [data.initial_head(member) for member in members])
+    whole = data.learner(recipe, begun, HEAD_STAGE)
+
+    def fit_members() -> Rows:
+        fitted = [
+            _fit(member, _numbered(stages, number), data, observer, NO_CHECKPOINT)
+            for number, member in enumerate(members, start=1)
+        ]
+        whole.take(joined(layers, [member.model for member in fitted]))
+        return [row for member in fitted for row in member.history]
+
+    history: Rows = []
+    for number, stage in enumerate(stages):
+        # All stages of a member come before the next member: they are one piece of work.
+        work = partial(list, history) if number else fit_members
+        history = checkpoint.stage(stage).once(whole, work)
+    return FittedHead(whole, history)
+
+
+def _members(recipe: Recipe) -> list[Recipe]:
+    """A recipe for every head of an ensemble; the first is what it would be alone."""
+    alone = dataclasses.replace(recipe.head, ensemble=1)
+    seeds = ((recipe.seed + _SEED_STEP * number) % 2**32 for number in range(recipe.head.ensemble))
+    return [dataclasses.replace(recipe, head=alone, seed=seed) for seed in seeds]
+
+
+def _numbered(stages: Sequence[Stage], number: int) -> list[Stage]:
+    if number == 1:
+        return list(stages)
+    return [dataclasses.replace(stage, name=f"{stage.name}-{number}") for stage in stages]
 
 
 def _fit(
     recipe: Recipe,
-    head: Head,
     stages: Sequence[Stage],
     data: HeadData,
     observer: Observer,
     checkpoint: Checkpoint,
 ) -> FittedHead:
-    layers = head_layers(head, len(data.views.dataset.class_names), recipe.seed)
-    training, validation = (
-        data.examples(data.training, "train"),
-        data.examples(data.held_out, "val"),
-    )
-    aim = objective(recipe, data.views.dataset)
-    weights = initial_weights(layers, data.training.plain)
-
-    def learner(stage: Stage) -> Perceptron:
-        return Perceptron(
-            layers, weights, stage, training, validation, recipe.batch_size, recipe.seed, aim
-        )
-
+    """Fit one head, stage after stage."""
     history: Rows = []
-    fitted = learner(HEAD_STAGE)  # As it begins, should there be no stage.
+    # As it begins, should there be no stage.
+    fitted = data.learner(recipe, data.initial_head(recipe), HEAD_STAGE)
     for stage in stages:
         kept = checkpoint.stage(stage)
-        fitted = learner(stage)
+        fitted = data.learner(recipe, fitted.model(), stage)
         history += kept.once(fitted, partial(fit, fitted, stage, observer, kept))
-        weights = fitted.model().weights
-    return FittedHead(head, fitted, history)
+    return FittedHead(fitted, history)

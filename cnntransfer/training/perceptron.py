@@ -149,6 +149,12 @@ class Perceptron:
                 weights[layer.name] = tuple(array.copy() for array in unit.arrays)
         return HeadModel(self._layers, weights)
 
+    def take(self, head: HeadModel) -> None:
+        """Go on from the numbers of a head of the same layers."""
+        for layer, unit in zip(self._layers[1:], self._units, strict=True):
+            for held, given in zip(unit.arrays, head.weights.get(layer.name, ()), strict=True):
+                held[:] = given
+
     def arrays(self) -> Arrays:
         """See :class:`cnntransfer.training.learner.Holder`."""
         step = np.array(self._step, np.int64)

@@ -153,7 +153,6 @@ def train(
     """
     is_frozen = [not backbone.cut(stage.unfreeze) for stage in recipe.stages]
     fitted = fit_head(recipe, list(compress(recipe.stages, is_frozen)), data, observer, checkpoint)
-    recipe = dataclasses.replace(recipe, head=fitted.head, choose_head=False)
     if all(is_frozen):
         return Trained(fitted.model, None, tuple(fitted.history), recipe)
     classifier = build_classifier(trunk(), fitted.model)

@@ -73,7 +73,7 @@ def test_a_head_is_trained_without_tensorflow_and_keras_loads_what_it_gave(new_p
     assert code == "0"
     assert set(modules) <= _NEEDED
     trained = Bundle.open(tmp_path / "out")
-    assert len(trained.read_table("history")) == 4
+    assert len(trained.read_table("history")) == 3 * 4
     assert len(trained.read_table("splits")) == 18
 
     model = trained.load_keras()

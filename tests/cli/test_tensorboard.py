@@ -7,7 +7,7 @@ import sys
 
 from cnntransfer.bundle import Bundle
 
-SMALL = ("--image-size", "64", "--batch-size", "8", "--epochs", "3")
+SMALL = ("--preset", "fast", "--image-size", "64", "--batch-size", "8", "--epochs", "3")
 
 
 def test_curves_are_in_the_bundle_and_nothing_else_changes(cli, photos, tmp_path):

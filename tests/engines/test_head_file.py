@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from cnntransfer.errors import OutputError
 from cnntransfer.frameworks import keras, litert_interpreter, litert_schema
 from cnntransfer.models.classifier import build_head
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
-from cnntransfer.recipe import Head
+from cnntransfer.recipe import Head as AnyHead
+
+#: One head alone.
+Head = partial(AnyHead, ensemble=1)
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh")
 HEADS = {

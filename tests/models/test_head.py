@@ -3,6 +3,8 @@
 That Keras computes the same of them is in ``tests/training/test_perceptron.py``.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,10 @@ from cnntransfer.models.head import (
     initial_weights,
     standardisation,
 )
-from cnntransfer.recipe import Head
+from cnntransfer.recipe import Head as AnyHead
+
+#: One head alone.
+Head = partial(AnyHead, ensemble=1)
 
 RANDOM = np.random.default_rng(0)
 FEATURES = RANDOM.normal(5, [0.1, 0.5, 1, 2, 3, 4, 5], (200, 7)).astype(np.float32)

@@ -41,7 +41,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):
         {
             "image_size": 32,
             "batch_size": 8,
-            "choose_head": False,
+            "head.ensemble": 1,
             "class_weight": "balanced",
             "label_smoothing": 0.1,
             "fresh_augmentation": True,

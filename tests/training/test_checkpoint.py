@@ -16,7 +16,7 @@ from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Head, Recipe, Stage, read_recipe
+from cnntransfer.recipe import Head, Recipe, Stage
 from cnntransfer.training import checkpoint as module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import stages
@@ -77,7 +77,7 @@ def recipe(photos):
         {
             "image_size": 64,
             "batch_size": 8,
-            "choose_head": False,
+            "head.ensemble": 1,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,
             "stages.finetune.unfreeze": "block13",
@@ -250,24 +250,22 @@ def test_what_was_auto_is_not_settled_again(tmp_path):
     assert CheckpointFolder.open(tmp_path / "x").recipe.stages == (head, settled)
 
 
-def test_a_head_that_was_chosen_is_not_chosen_again(recipe, tmp_path):
-    recipe = dataclasses.replace(recipe, choose_head=True, stages=recipe.stages[:1])
+def test_an_ensemble_that_was_fitted_is_not_fitted_again(recipe, tmp_path):
+    head = dataclasses.replace(recipe.head, ensemble=2)
+    recipe = dataclasses.replace(recipe, head=head, stages=recipe.stages[:1])
     before, after = Listener(), Listener()
     output = tmp_path / "x"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_module, "write_tables", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, output, observer=before)
-    assert len(before.epochs) > 3
-    chosen = CheckpointFolder.open(output).recipe
-    assert not chosen.choose_head
+    assert {stage for stage, _ in before.epochs} == {"head", "head-2"}
     again = resume(output, observer=after)
     assert after.epochs == []
-    assert read_recipe(again.recipe_file) == chosen
-    losses = [float(row["val_loss"]) for row in again.read_table("history")]
-    assert losses in [[row["val_loss"] for row in before.rows[i : i + 3]] for i in (0, 3, 6)]
-    best = min(row["val_loss"] for row in before.rows)
-    assert min(losses) == best
+    rows = again.read_table("history")
+    assert [(row["stage"], int(row["epoch"])) for row in rows] == before.epochs
+    whole = run(recipe, tmp_path / "whole")
+    assert whole.litert_files[-1].read_bytes() == again.litert_files[-1].read_bytes()
 
 
 def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, monkeypatch):
@@ -574,7 +572,7 @@ EXAMPLES = Examples(FEATURES, np.arange(20), np.arange(20) % 3)
 
 def head_of(width, stage=None):
     """A head while it is fitted; with everything that a step moves, chance included."""
-    layers = head_layers(Head(units=(width,), batch_normalization=True), 3)
+    layers = head_layers(Head(units=(width,), batch_normalization=True, ensemble=1), 3)
     weights = initial_weights(layers, FEATURES)
     stage = stage or Stage(epochs=6, learning_rate=0.01, schedule="cosine")
     return Perceptron(layers, weights, stage, EXAMPLES, EXAMPLES, 8, 0, Objective())

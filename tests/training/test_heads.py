@@ -1,6 +1,6 @@
 """Fitting a head, and choosing between several by their validation loss."""
 
-import re
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,13 @@ from cnntransfer.data.dataset import Dataset, Pixels, Sample
 from cnntransfer.data.images import InputSpec, Resize
 from cnntransfer.data.views import Views
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import OTHER_HEADS, Augmentation, Head, Recipe, Stage
+from cnntransfer.recipe import Augmentation, Head, Recipe, Stage
+from cnntransfer.training import heads as heads_module
 from cnntransfer.training.features import Features
 from cnntransfer.training.heads import HeadData, fit_head
 
-LINEAR, HIDDEN = Head(units=(), dropout=0, l2=0), Head(units=(32,), dropout=0, l2=0)
+LINEAR = Head(units=(), dropout=0, l2=0, ensemble=1)
+HIDDEN = Head(units=(32,), dropout=0, l2=0, ensemble=1)
 
 
 def data_of(values, labels):
@@ -59,40 +61,43 @@ def assert_equal(one, other):
             assert np.array_equal(a, b), name
 
 
-@pytest.fixture
-def two_heads(monkeypatch):
-    monkeypatch.setattr("cnntransfer.training.heads.OTHER_HEADS", (LINEAR, HIDDEN))
+DEEP = Head(units=(6, 5), dropout=0.2, batch_normalization=True, ensemble=3)
 
 
-def test_the_head_that_validates_best_is_taken(exclusive_or, two_heads):
-    notes = Notes()
-    recipe = Recipe(head=LINEAR, choose_head=True)
-    fitted = fit_head(recipe, STAGES, exclusive_or, notes)
-    assert fitted.head == HIDDEN
-    (note,) = notes.said
-    assert note.startswith(
-        f"Head: 32 units, dropout 0, L2 0 (validation loss {fitted.val_loss:.3f}"
-    )
-    # The recipe's own head is among the others, and is fitted once.
-    assert re.search(r"; the others \d\.\d+\)\.$", note)
-
-
-def test_a_choice_is_the_same_as_asking_for_it(exclusive_or, two_heads):
-    chosen = fit_head(Recipe(head=LINEAR, choose_head=True), STAGES, exclusive_or)
-    asked = fit_head(Recipe(head=HIDDEN, choose_head=False), STAGES, exclusive_or)
-    assert chosen.model.layers == asked.model.layers
-    assert_equal(chosen.model, asked.model)
-    figures = [
-        [{key: row[key] for key in row if key != "seconds"} for row in fitted.history]
-        for fitted in (chosen, asked)
+@pytest.mark.parametrize(
+    "head",
+    [dataclasses.replace(LINEAR, ensemble=2), dataclasses.replace(HIDDEN, ensemble=3), DEEP],
+    ids=["linear", "hidden", "deep"],
+)
+def test_an_ensemble_is_one_head_whose_logits_are_the_mean_of_its_members(exclusive_or, head):
+    recipe = Recipe(head=head)
+    values = exclusive_or.held_out.values
+    members = [
+        fit_head(member, STAGES, exclusive_or).model for member in heads_module._members(recipe)
     ]
-    assert figures[0] == figures[1]
+    assert len({member(values).tobytes() for member in members}) == head.ensemble
+    whole = fit_head(recipe, STAGES, exclusive_or)
+    mean = sum(np.log(member(values)) for member in members) / head.ensemble
+    expected = np.exp(mean) / np.exp(mean).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(whole.model(values), expected, rtol=1e-4, atol=1e-6)
+    stages = dict.fromkeys(row["stage"] for row in whole.history)
+    assert list(stages) == ["head", "head-2", "head-3"][: head.ensemble]
+
+
+def test_an_ensemble_of_one_is_the_head_alone(exclusive_or):
+    (member,) = heads_module._members(Recipe(head=HIDDEN, seed=5))
+    assert member == Recipe(head=HIDDEN, seed=5)
+
+
+def test_an_ensemble_that_learns_nothing_has_the_shapes_of_its_layers(exclusive_or):
+    fitted = fit_head(Recipe(head=DEEP), (), exclusive_or)
+    assert fitted.history == []
+    widths = [len(arrays[-1]) for name, arrays in fitted.model.weights.items() if "_" not in name]
+    assert widths == [2, 18, 15, 2]
 
 
 def test_another_seed_begins_elsewhere(exclusive_or):
-    one, other = (
-        fit_head(Recipe(seed=seed, choose_head=False), (), exclusive_or) for seed in (0, 1)
-    )
+    one, other = (fit_head(Recipe(seed=seed), (), exclusive_or) for seed in (0, 1))
     assert one.history == []
     kernels = [fitted.model.weights["probabilities"][0] for fitted in (one, other)]
     assert not np.array_equal(*kernels)
@@ -101,12 +106,13 @@ def test_another_seed_begins_elsewhere(exclusive_or):
 def test_a_stage_begins_with_what_the_one_before_gave_and_its_loss_is_that_of_the_last(
     exclusive_or,
 ):
-    recipe = Recipe(head=HIDDEN, choose_head=False)
+    recipe = Recipe(head=HIDDEN)
     stages = (*STAGES, Stage(name="more", epochs=2, learning_rate=1e-8))
     first, both = (fit_head(recipe, stages[:n], exclusive_or) for n in (1, 2))
     rows = [row["val_loss"] for row in both.history if row["stage"] == "more"]
     assert len(rows) == 2
-    assert both.val_loss == min(rows) == pytest.approx(first.val_loss, rel=1e-4)
+    before = min(row["val_loss"] for row in first.history)
+    assert min(rows) == pytest.approx(before, rel=1e-4)
     values = exclusive_or.held_out.values
     np.testing.assert_allclose(both.model(values), first.model(values), atol=1e-4)
 
@@ -119,7 +125,7 @@ def test_features_are_standardised_by_the_training_images_themselves(exclusive_o
     values = np.concatenate([training.values, training.values + 100])
     augmented = Features(values, np.tile(training.samples, 2), views)
     data = HeadData(exclusive_or.views, augmented, exclusive_or.held_out)
-    fitted = fit_head(Recipe(choose_head=False), (), data)
+    fitted = fit_head(Recipe(), (), data)
     mean, _ = fitted.model.weights["standardise"]
     np.testing.assert_allclose(mean, training.values.mean(axis=0), atol=1e-6)
 
@@ -134,7 +140,3 @@ def test_examples_are_a_subset_s_images_in_all_their_views(exclusive_or):
         assert examples.values is features.values
         assert examples.rows.tolist() == rows
         assert examples.labels.tolist() == labels[samples[rows]].tolist()
-
-
-def test_the_heads_that_are_tried_differ_from_the_default():
-    assert len({Head(), *OTHER_HEADS}) == 1 + len(OTHER_HEADS)

@@ -17,13 +17,13 @@ TRAINING = Examples(FEATURES[:20], np.arange(20), LABELS[:20])
 VALIDATION = Examples(FEATURES, np.arange(20, 24), LABELS[20:])
 
 HEADS = [
-    Head(units=(), dropout=0, l2=0),
-    Head(units=(), dropout=0, l2=0.01),
-    Head(units=(5,), dropout=0, l2=0.003),
-    Head(units=(7, 5), dropout=0, activation="gelu"),
-    Head(units=(7,), dropout=0, activation="silu"),
-    Head(units=(7,), dropout=0, activation="tanh", l2=0),
-    Head(units=(7, 5), dropout=0, batch_normalization=True),
+    Head(units=(), dropout=0, l2=0, ensemble=1),
+    Head(units=(), dropout=0, l2=0.01, ensemble=1),
+    Head(units=(5,), dropout=0, l2=0.003, ensemble=1),
+    Head(units=(7, 5), dropout=0, activation="gelu", ensemble=1),
+    Head(units=(7,), dropout=0, activation="silu", ensemble=1),
+    Head(units=(7,), dropout=0, activation="tanh", l2=0, ensemble=1),
+    Head(units=(7, 5), dropout=0, batch_normalization=True, ensemble=1),
 ]
 OBJECTIVES = [Objective(), Objective(0.2), Objective(0.1, (0.5, 1.5, 1.0, 2.0))]
 
