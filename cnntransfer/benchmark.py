@@ -19,7 +19,7 @@ from .models.backbones import Backbone
 from .models.weights import find_weights
 from .parallel import Later
 from .progress import SILENT, Observer
-from .recipe import Augmentation, Recipe
+from .recipe import FEATURE_BLOCKS, Augmentation, Recipe
 from .training.extraction import Extractor, TrunkSpec
 from .training.features import Engine
 from .training.precision import cosines, run
@@ -69,7 +69,7 @@ def measure(backbone: Backbone, observer: Observer = SILENT) -> Iterator[Speed]:
     """
     size = (backbone.default_size, backbone.default_size)
     weights = find_weights(backbone, observer=observer)
-    spec = TrunkSpec(backbone, InputSpec(size), Recipe().pooling, weights)
+    spec = TrunkSpec(backbone, InputSpec(size), Recipe().pooling, weights, FEATURE_BLOCKS)
     views = noise(size)
     requests = [(position, 0) for position in range(_IMAGES)]
     trunk = Later(spec.build)

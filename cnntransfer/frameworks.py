@@ -13,11 +13,14 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import MissingDependencyError
 
+#: What the drivers of graphics processors appear as: Nvidia's, that of Windows' Linux, AMD's.
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 #: Other threads must not see a module that is half imported.
 _import_lock = threading.RLock()
 
@@ -134,6 +137,14 @@ def keras() -> Any:
                 f"{expected!r}. Received: {received!r}. Look into ~/.keras/keras.json."
             )
     return keras_module
+
+
+@cache
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a graphics processor; it is imported only where there may be one."""
+    if not any(Path(device).exists() for device in _GPU_DEVICES):
+        return False
+    return bool(tensorflow().config.list_physical_devices("GPU"))
 
 
 @contextmanager

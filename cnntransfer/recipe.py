@@ -8,7 +8,7 @@ bundle's ``recipe.yaml`` given to ``--config`` repeats the run.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ RESIZES = ("stretch", "crop", "letterbox")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 AUTO = "auto"
 POOLINGS = ("avg", "max")
+#: From so many depths features are taken where the backbone stays frozen (docs/accuracy.md).
+FEATURE_BLOCKS = 3
 
 
 def _whole_numbers(parts: list[Any], expected: str) -> list[int]:
@@ -56,15 +58,34 @@ def _units(raw: Any) -> tuple[int, ...]:
     return widths
 
 
-def _views(raw: Any) -> int | str:
-    """A number of views, or ``auto``."""
-    if isinstance(raw, str) and raw.strip().lower() == AUTO:
+def _count_or_auto(things: str, most: int) -> Callable[[Any], int | str]:
+    """A number of things, or ``auto``."""
+
+    def parse(raw: Any) -> int | str:
+        if _is_auto(raw):
+            return AUTO
+        expected = f"a number of {things} from 1 to {most} such as 2, or auto"
+        (count,) = _whole_numbers([raw], expected)
+        if not 1 <= count <= most:
+            raise ValueError(expected)
+        return count
+
+    return parse
+
+
+def _l2(raw: Any) -> float | str:
+    """The strength of an L2 penalty, or ``auto``."""
+    if _is_auto(raw):
         return AUTO
-    expected = "a number of views from 1 to 1000 such as 2, or auto"
-    (views,) = _whole_numbers([raw], expected)
-    if not 1 <= views <= 1000:
-        raise ValueError(expected)
-    return views
+    expected = "a strength from 0 to 10 such as 0.01, or auto"
+    try:
+        return float(Rule(float, minimum=0, maximum=10).parse("", raw))
+    except UsageError:
+        raise ValueError(expected) from None
+
+
+def _is_auto(raw: Any) -> bool:
+    return isinstance(raw, str) and raw.strip().lower() == AUTO
 
 
 def _zoom(raw: Any) -> float | tuple[float, ...]:
@@ -209,10 +230,14 @@ AUGMENTATION_PRESETS: dict[str, Augmentation] = {
 
 @dataclass(frozen=True)
 class Head:
-    """The new layers on top of the backbone: standardisation, hidden dense layers, softmax."""
+    """The new layers on top of the backbone: standardisation, hidden dense layers, softmax.
+
+    Without hidden layers it is logistic regression, which is solved instead of trained in small
+    steps: learning rate, schedule and batch size have no part in it.
+    """
 
     units: tuple[int, ...] = setting(
-        (256,), _units, "Widths of hidden dense layers (256,128), or none.", metavar="N[,N...]"
+        (), _units, "Widths of hidden dense layers (256,128), or none.", metavar="N[,N...]"
     )
     activation: str = setting(
         "relu", str, "Activation of the hidden layers.", choices=("relu", "gelu", "silu", "tanh")
@@ -221,14 +246,19 @@ class Head:
         False, bool, "Batch normalisation after each hidden dense layer."
     )
     dropout: float = setting(
-        0.5, float, "Fraction of features dropped while training.", minimum=0, maximum=0.95
+        0.5, float, "Fraction of hidden units dropped while training.", minimum=0, maximum=0.95
     )
-    l2: float = setting(0.003, float, "L2 penalty on the head's kernels.", minimum=0, maximum=10)
+    l2: float | str = setting(
+        AUTO,
+        _l2,
+        "L2 penalty on the head's kernels; auto: what validates best, or 0.003 with hidden layers.",
+        metavar="X|auto",
+    )
     ensemble: int = setting(
-        3,
+        1,
         int,
-        "Fit so many heads that differ by chance only and join them into one, which averages what "
-        "they say.",
+        "Fit so many heads with hidden layers that differ by chance only, and join them into one, "
+        "which averages what they say.",
         minimum=1,
         maximum=50,
     )
@@ -342,10 +372,17 @@ class Recipe:
         metavar="SIZE",
     )
     resize: str = setting("stretch", str, "How a photo is fitted to that size.", choices=RESIZES)
-    pooling: str = setting("avg", str, "Pooling of the last feature maps.", choices=POOLINGS)
+    pooling: str = setting("avg", str, "Pooling of feature maps.", choices=POOLINGS)
+    feature_blocks: int | str = setting(
+        AUTO,
+        _count_or_auto("blocks", 30),
+        "Features from the ends of so many of the top blocks, side by side; auto: 3 where the "
+        "backbone stays frozen, else 1.",
+        metavar="N|auto",
+    )
     views: int | str = setting(
         AUTO,
-        _views,
+        _count_or_auto("views", 1000),
         "Versions of each training image that are learned from: the image itself and N - 1 "
         "augmented ones; auto: fewer the more images there are.",
         metavar="N|auto",
@@ -464,10 +501,10 @@ class Recipe:
 
 #: How much is spent on a run: what each of them changes in a recipe.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"head.ensemble": 1, "stages": (HEAD_STAGE,)},
-    "balanced": {"head.ensemble": Head().ensemble, "stages": (HEAD_STAGE,)},
+    "fast": {"feature_blocks": 1, "stages": (HEAD_STAGE,)},
+    "balanced": {"feature_blocks": AUTO, "stages": (HEAD_STAGE,)},
     "best": {
-        "head.ensemble": Head().ensemble,
+        "feature_blocks": AUTO,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (

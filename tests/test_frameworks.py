@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,3 +107,14 @@ def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(MissingDependencyError, match="imported with backend 'jax'"):
         frameworks.keras()
+
+
+@pytest.mark.parametrize("devices", [[], ["GPU:0"]])
+def test_a_graphics_processor_is_one_that_tensorflow_sees(monkeypatch, tmp_path, devices):
+    driver = tmp_path / "driver"
+    config = SimpleNamespace(list_physical_devices=lambda kind: devices)
+    monkeypatch.setattr(frameworks, "_GPU_DEVICES", (str(driver),))
+    monkeypatch.setattr(frameworks, "tensorflow", lambda: SimpleNamespace(config=config))
+    assert not frameworks.has_gpu.__wrapped__()  # Without a driver TensorFlow is not asked.
+    driver.touch()
+    assert frameworks.has_gpu.__wrapped__() is bool(devices)

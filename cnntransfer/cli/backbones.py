@@ -22,7 +22,7 @@ _COLUMNS: dict[str, Callable[[Backbone], str | int] | None] = {
     "features": lambda b: b.features,
     "parameters": lambda b: b.parameters,
     "input": lambda b: b.preprocessing.value,
-    "top block": lambda b: b.blocks[0][0],
+    "top block": lambda b: b.blocks[0].name,
     "licence": lambda b: b.weights_license.partition(" (")[0],
     "weights": None,
 }
@@ -61,7 +61,7 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
                     "features": b.features,
                     "parameters": b.parameters,
                     "preprocessing": b.preprocessing.value,
-                    "blocks": [name for name, _ in b.blocks],
+                    "blocks": [block.name for block in b.blocks],
                     "license": b.weights_license,
                     "weights": source,
                 }

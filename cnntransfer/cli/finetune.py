@@ -50,8 +50,8 @@ _AUGMENTATION = "Augmentation of training images"
     cls=SectionedOption,
     section="How much to spend",
     type=click.Choice(list(recipes.PRESETS)),
-    help="fast: one head on frozen features. balanced: three, joined into one. best: then the top "
-    "of the backbone too, block by block. [default: balanced]",
+    help="fast: a head on the frozen backbone's features. balanced: on those of three depths. "
+    "best: then the top of the backbone too, block by block. [default: balanced]",
 )
 @setting_options(
     Recipe(),
@@ -62,6 +62,7 @@ _AUGMENTATION = "Augmentation of training images"
         "image_size": "image-size",
         "resize": "resize",
         "pooling": "pooling",
+        "feature_blocks": "feature-blocks",
         "precision": "precision",
     },
     "The network",

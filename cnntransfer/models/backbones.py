@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import frameworks
 from ..errors import UsageError, nearest
-from .blocks import BLOCKS, Blocks
+from .blocks import BLOCKS, Block
 from .preprocessing import Preprocessing, preprocess
 
 __all__ = ["BACKBONES", "Backbone", "Preprocessing", "get_backbone"]
@@ -38,12 +38,10 @@ class Backbone:
     default_size: int
     #: Side in pixels of the smallest images that the headless model accepts.
     minimum_size: int
-    #: Channels of the last convolutional map.
-    features: int
     #: Number of weights of the headless model, moving averages included.
     parameters: int
-    #: (block, number of top layers in it or above it), from the top downwards; see blocks.py.
-    blocks: Blocks
+    #: From the top downwards.
+    blocks: tuple[Block, ...]
     #: Name of the file that Keras downloads for ``include_top=True`` and its default size.
     official_top: str
     #: Name of the file that Keras downloads for ``include_top=False``.
@@ -52,9 +50,14 @@ class Backbone:
     weights_license: str
 
     @property
+    def features(self) -> int:
+        """Channels of the last convolutional map."""
+        return self.blocks[0].channels
+
+    @property
     def layers(self) -> int:
         """How many layers :meth:`own_layers` returns, known without building them."""
-        return self.blocks[-1][1]
+        return self.blocks[-1].layers
 
     def trunk(self, images: Any) -> Any:
         """Build the headless model with random weights, preprocessing included.
@@ -87,6 +90,16 @@ class Backbone:
         These are the backbone's own: not the input and not the preprocessing added to it.
         """
         return tuple(trunk.layers[-self.layers :])
+
+    def block_outputs(self, trunk: Any) -> tuple[Any, ...]:
+        """The Keras tensors at the ends of the blocks of a model from :meth:`trunk`, as blocks."""
+        own = self.own_layers(trunk)
+        above = (0, *(block.layers for block in self.blocks[:-1]))
+        return tuple(own[-1 - layers].output for layers in above)
+
+    def widths(self, blocks: int) -> tuple[int, ...]:
+        """How many features come from each of so many top blocks, the topmost first."""
+        return tuple(block.channels for block in self.blocks[:blocks])
 
     def _build(self, images: Any, **options: Any) -> Any:
         keras = frameworks.keras()
@@ -125,9 +138,10 @@ class Backbone:
             return int(text)
         if share := re.fullmatch(r"([0-9]{1,3})\s*%", text):
             return self._share(int(share[1]), unfreeze)
-        counts = {"none": 0, "all": self.layers} | dict(self.blocks)
+        counts = {"none": 0, "all": self.layers}
+        counts |= {block.name: block.layers for block in self.blocks}
         if _fold(text) not in counts:
-            blocks = ", ".join(block for block, _ in self.blocks)
+            blocks = ", ".join(block.name for block in self.blocks)
             raise UsageError(
                 f"Unknown block of {self.name}. Expected 'none', 'all', a number of layers from "
                 f"0 to {self.layers}, a share such as 20%, or one of its blocks: {blocks}. "
@@ -142,7 +156,8 @@ class Backbone:
                 f"Wrong share of {self.name} to unfreeze. Expected 1% to 100%. "
                 f"Received: {unfreeze!r}."
             )
-        return next(layers for _, layers in self.blocks if 100 * layers >= percent * self.layers)
+        counts = (block.layers for block in self.blocks)
+        return next(layers for layers in counts if 100 * layers >= percent * self.layers)
 
 
 def get_backbone(name: str) -> Backbone:
@@ -186,8 +201,8 @@ def _with_second_scale(model: Any) -> Any:
 
 # ------------------------------------------------------------------------------ the table
 
-#: Columns: name, constructor, default size, features, parameters, start of the file names.
-_Row = tuple[str, str, int, int, int, str]
+#: Columns: name, constructor, default size, parameters, start of the file names.
+_Row = tuple[str, str, int, int, str]
 
 
 def _family(
@@ -198,7 +213,7 @@ def _family(
     weights_license: str,
     *rows: _Row,
 ) -> Iterator[Backbone]:
-    for name, constructor, default_size, features, parameters, start in rows:
+    for name, constructor, default_size, parameters, start in rows:
         yield Backbone(
             name=name,
             constructor=constructor,
@@ -206,7 +221,6 @@ def _family(
             preprocessing=preprocessing,
             default_size=default_size,
             minimum_size=minimum_size,
-            features=features,
             parameters=parameters,
             blocks=BLOCKS[name],
             official_top=start + files[0],
@@ -243,76 +257,76 @@ _TORCH, _BUILT_IN = Preprocessing.TORCH, Preprocessing.BUILT_IN
 _TABLE: tuple[Iterator[Backbone], ...] = (
     # Simonyan & Zisserman 2014, arXiv:1409.1556
     _family("vgg16", _CAFFE, 32, _KERNELS, _VGG,
-        ("vgg16", "VGG16", 224, 512, 14_714_688, "vgg16")),
+        ("vgg16", "VGG16", 224, 14_714_688, "vgg16")),
     _family("vgg19", _CAFFE, 32, _KERNELS, _VGG,
-        ("vgg19", "VGG19", 224, 512, 20_024_384, "vgg19")),
+        ("vgg19", "VGG19", 224, 20_024_384, "vgg19")),
     # He et al. 2015, arXiv:1512.03385
     _family("resnet", _CAFFE, 32, _KERNELS, _RESNET,
-        ("resnet50",  "ResNet50",  224, 2048, 23_587_712, "resnet50"),
-        ("resnet101", "ResNet101", 224, 2048, 42_658_176, "resnet101"),
-        ("resnet152", "ResNet152", 224, 2048, 58_370_944, "resnet152")),
+        ("resnet50",  "ResNet50",  224, 23_587_712, "resnet50"),
+        ("resnet101", "ResNet101", 224, 42_658_176, "resnet101"),
+        ("resnet152", "ResNet152", 224, 58_370_944, "resnet152")),
     # He et al. 2016, arXiv:1603.05027
     _family("resnet_v2", _TF, 32, _KERNELS, _RESNET_V2,
-        ("resnet50_v2",  "ResNet50V2",  224, 2048, 23_564_800, "resnet50v2"),
-        ("resnet101_v2", "ResNet101V2", 224, 2048, 42_626_560, "resnet101v2"),
-        ("resnet152_v2", "ResNet152V2", 224, 2048, 58_331_648, "resnet152v2")),
+        ("resnet50_v2",  "ResNet50V2",  224, 23_564_800, "resnet50v2"),
+        ("resnet101_v2", "ResNet101V2", 224, 42_626_560, "resnet101v2"),
+        ("resnet152_v2", "ResNet152V2", 224, 58_331_648, "resnet152v2")),
     # Huang et al. 2016, arXiv:1608.06993
     _family("densenet", _TORCH, 32, _KERNELS, _DENSENET,
-        ("densenet121", "DenseNet121", 224, 1024,  7_037_504, "densenet121"),
-        ("densenet169", "DenseNet169", 224, 1664, 12_642_880, "densenet169"),
-        ("densenet201", "DenseNet201", 224, 1920, 18_321_984, "densenet201")),
+        ("densenet121", "DenseNet121", 224,  7_037_504, "densenet121"),
+        ("densenet169", "DenseNet169", 224, 12_642_880, "densenet169"),
+        ("densenet201", "DenseNet201", 224, 18_321_984, "densenet201")),
     # Szegedy et al. 2015, arXiv:1512.00567
     _family("inception_v3", _TF, 75, _KERNELS, _GOOGLE,
-        ("inception_v3", "InceptionV3", 299, 2048, 21_802_784, "inception_v3")),
+        ("inception_v3", "InceptionV3", 299, 21_802_784, "inception_v3")),
     # Szegedy et al. 2016, arXiv:1602.07261
     _family("inception_resnet_v2", _TF, 75, _KERNELS, _GOOGLE,
-        ("inception_resnet_v2", "InceptionResNetV2", 299, 1536, 54_336_736, "inception_resnet_v2")),
+        ("inception_resnet_v2", "InceptionResNetV2", 299, 54_336_736, "inception_resnet_v2")),
     # Chollet 2016, arXiv:1610.02357
     _family("xception", _TF, 71, _KERNELS, _XCEPTION,
-        ("xception", "Xception", 299, 2048, 20_861_480, "xception")),
+        ("xception", "Xception", 299, 20_861_480, "xception")),
     # Zoph et al. 2017, arXiv:1707.07012
     _family("nasnet", _TF, 32, _NO_TOP, _GOOGLE,
-        ("nasnet_mobile", "NASNetMobile", 224, 1056,  4_269_716, "nasnet_mobile"),
-        ("nasnet_large",  "NASNetLarge",  331, 4032, 84_916_818, "nasnet_large")),
+        ("nasnet_mobile", "NASNetMobile", 224,  4_269_716, "nasnet_mobile"),
+        ("nasnet_large",  "NASNetLarge",  331, 84_916_818, "nasnet_large")),
     # Howard et al. 2017, arXiv:1704.04861
     _family("mobilenet", _TF, 32, _NO_TOP, _GOOGLE,
-        ("mobilenet", "MobileNet", 224, 1024, 3_228_864, "mobilenet_1_0_224_tf")),
+        ("mobilenet", "MobileNet", 224, 3_228_864, "mobilenet_1_0_224_tf")),
     # Sandler et al. 2018, arXiv:1801.04381
     _family("mobilenet_v2", _TF, 32, _NO_TOP, _GOOGLE,
-        ("mobilenet_v2", "MobileNetV2", 224, 1280, 2_257_984,
+        ("mobilenet_v2", "MobileNetV2", 224, 2_257_984,
          "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224")),
     # Howard et al. 2019, arXiv:1905.02244
     _family("mobilenet_v3", _BUILT_IN, 32, _NO_TOP_V2, _MOBILENET_V3,
-        ("mobilenet_v3_small", "MobileNetV3Small", 224, 576,   939_120,
+        ("mobilenet_v3_small", "MobileNetV3Small", 224,   939_120,
          "weights_mobilenet_v3_small_224_1.0_float"),
-        ("mobilenet_v3_large", "MobileNetV3Large", 224, 960, 2_996_352,
+        ("mobilenet_v3_large", "MobileNetV3Large", 224, 2_996_352,
          "weights_mobilenet_v3_large_224_1.0_float")),
     # Tan & Le 2019, arXiv:1905.11946
     _family("efficientnet", _BUILT_IN, 32, _NOTOP, _EFFICIENTNET,
-        ("efficientnet_b0", "EfficientNetB0", 224, 1280,  4_049_571, "efficientnetb0"),
-        ("efficientnet_b1", "EfficientNetB1", 240, 1280,  6_575_239, "efficientnetb1"),
-        ("efficientnet_b2", "EfficientNetB2", 260, 1408,  7_768_569, "efficientnetb2"),
-        ("efficientnet_b3", "EfficientNetB3", 300, 1536, 10_783_535, "efficientnetb3"),
-        ("efficientnet_b4", "EfficientNetB4", 380, 1792, 17_673_823, "efficientnetb4"),
-        ("efficientnet_b5", "EfficientNetB5", 456, 2048, 28_513_527, "efficientnetb5"),
-        ("efficientnet_b6", "EfficientNetB6", 528, 2304, 40_960_143, "efficientnetb6"),
-        ("efficientnet_b7", "EfficientNetB7", 600, 2560, 64_097_687, "efficientnetb7")),
+        ("efficientnet_b0", "EfficientNetB0", 224,  4_049_571, "efficientnetb0"),
+        ("efficientnet_b1", "EfficientNetB1", 240,  6_575_239, "efficientnetb1"),
+        ("efficientnet_b2", "EfficientNetB2", 260,  7_768_569, "efficientnetb2"),
+        ("efficientnet_b3", "EfficientNetB3", 300, 10_783_535, "efficientnetb3"),
+        ("efficientnet_b4", "EfficientNetB4", 380, 17_673_823, "efficientnetb4"),
+        ("efficientnet_b5", "EfficientNetB5", 456, 28_513_527, "efficientnetb5"),
+        ("efficientnet_b6", "EfficientNetB6", 528, 40_960_143, "efficientnetb6"),
+        ("efficientnet_b7", "EfficientNetB7", 600, 64_097_687, "efficientnetb7")),
     # Tan & Le 2021, arXiv:2104.00298
     _family("efficientnet_v2", _BUILT_IN, 32, _NOTOP, _EFFICIENTNET_V2,
-        ("efficientnet_v2_b0", "EfficientNetV2B0", 224, 1280,   5_919_312, "efficientnetv2-b0"),
-        ("efficientnet_v2_b1", "EfficientNetV2B1", 240, 1280,   6_931_124, "efficientnetv2-b1"),
-        ("efficientnet_v2_b2", "EfficientNetV2B2", 260, 1408,   8_769_374, "efficientnetv2-b2"),
-        ("efficientnet_v2_b3", "EfficientNetV2B3", 300, 1536,  12_930_622, "efficientnetv2-b3"),
-        ("efficientnet_v2_s",  "EfficientNetV2S",  384, 1280,  20_331_360, "efficientnetv2-s"),
-        ("efficientnet_v2_m",  "EfficientNetV2M",  480, 1280,  53_150_388, "efficientnetv2-m"),
-        ("efficientnet_v2_l",  "EfficientNetV2L",  480, 1280, 117_746_848, "efficientnetv2-l")),
+        ("efficientnet_v2_b0", "EfficientNetV2B0", 224,   5_919_312, "efficientnetv2-b0"),
+        ("efficientnet_v2_b1", "EfficientNetV2B1", 240,   6_931_124, "efficientnetv2-b1"),
+        ("efficientnet_v2_b2", "EfficientNetV2B2", 260,   8_769_374, "efficientnetv2-b2"),
+        ("efficientnet_v2_b3", "EfficientNetV2B3", 300,  12_930_622, "efficientnetv2-b3"),
+        ("efficientnet_v2_s",  "EfficientNetV2S",  384,  20_331_360, "efficientnetv2-s"),
+        ("efficientnet_v2_m",  "EfficientNetV2M",  480,  53_150_388, "efficientnetv2-m"),
+        ("efficientnet_v2_l",  "EfficientNetV2L",  480, 117_746_848, "efficientnetv2-l")),
     # Liu et al. 2022, arXiv:2201.03545
     _family("convnext", _BUILT_IN, 32, _NOTOP, _CONVNEXT,
-        ("convnext_tiny",   "ConvNeXtTiny",   224,  768,  27_820_128, "convnext_tiny"),
-        ("convnext_small",  "ConvNeXtSmall",  224,  768,  49_454_688, "convnext_small"),
-        ("convnext_base",   "ConvNeXtBase",   224, 1024,  87_566_464, "convnext_base"),
-        ("convnext_large",  "ConvNeXtLarge",  224, 1536, 196_230_336, "convnext_large"),
-        ("convnext_xlarge", "ConvNeXtXLarge", 224, 2048, 348_147_968, "convnext_xlarge")),
+        ("convnext_tiny",   "ConvNeXtTiny",   224,  27_820_128, "convnext_tiny"),
+        ("convnext_small",  "ConvNeXtSmall",  224,  49_454_688, "convnext_small"),
+        ("convnext_base",   "ConvNeXtBase",   224,  87_566_464, "convnext_base"),
+        ("convnext_large",  "ConvNeXtLarge",  224, 196_230_336, "convnext_large"),
+        ("convnext_xlarge", "ConvNeXtXLarge", 224, 348_147_968, "convnext_xlarge")),
 )
 # fmt: on
 

@@ -37,10 +37,12 @@ class Trunk:
         model: Keras model, image -> features of shape (batch, d).
         layers: The backbone's own layers from bottom to top, without input, preprocessing and
             pooling: what ``unfreeze`` counts.
+        maps: The Keras tensors that are pooled, the topmost first.
     """
 
     model: Any
     layers: tuple[Any, ...]
+    maps: tuple[Any, ...]
 
     @property
     def digest(self) -> str:
@@ -49,15 +51,21 @@ class Trunk:
 
 
 def build_trunk(
-    backbone: Backbone, image_size: tuple[int, int], pooling: str, weights: WeightsFile
+    backbone: Backbone,
+    image_size: tuple[int, int],
+    pooling: str,
+    weights: WeightsFile,
+    feature_blocks: int = 1,
 ) -> Trunk:
     """Build the part of a classifier below its head, frozen, and load its weights.
 
     Args:
         backbone: The row of the backbone table.
         image_size: (height, width) in pixels.
-        pooling: ``avg`` or ``max`` over the last feature maps.
+        pooling: ``avg`` or ``max`` over feature maps.
         weights: What :func:`cnntransfer.models.weights.find_weights` found.
+        feature_blocks: From the ends of so many of the top blocks; features stand side by side, the
+            topmost first.
 
     Raises:
         UsageError: the image size is below the backbone's minimum.
@@ -65,11 +73,15 @@ def build_trunk(
     """
     check_image_size(backbone, image_size)
     with _building:
-        return _build_trunk(backbone, image_size, pooling, weights)
+        return _build_trunk(backbone, image_size, pooling, weights, feature_blocks)
 
 
 def _build_trunk(
-    backbone: Backbone, image_size: tuple[int, int], pooling: str, weights: WeightsFile
+    backbone: Backbone,
+    image_size: tuple[int, int],
+    pooling: str,
+    weights: WeightsFile,
+    feature_blocks: int,
 ) -> Trunk:
     k = keras()
     # Random weights, and the dropout that some backbones have.
@@ -78,10 +90,16 @@ def _build_trunk(
     base = backbone.trunk(image)
     load_weights(base, backbone, weights)
     pool = {"avg": k.layers.GlobalAveragePooling2D, "max": k.layers.GlobalMaxPooling2D}[pooling]
-    features = pool(name=FEATURES_NAME)(base.output)
-    trunk = Trunk(
-        k.Model(image, features, name=backbone.name), tuple(base.layers[-backbone.layers :])
-    )
+    maps = backbone.block_outputs(base)[:feature_blocks]
+    if len(maps) == 1:
+        features = pool(name=FEATURES_NAME)(maps[0])
+    else:
+        pooled = [
+            pool(name=f"{FEATURES_NAME}_{block.name}")(tensor)
+            for block, tensor in zip(backbone.blocks, maps, strict=False)
+        ]
+        features = k.layers.Concatenate(name=FEATURES_NAME)(pooled)
+    trunk = Trunk(k.Model(image, features, name=backbone.name), backbone.own_layers(base), maps)
     set_trainable(trunk, 0, train_batch_normalization=False)
     return trunk
 
@@ -135,7 +153,7 @@ def set_trainable(trunk: Trunk, top_layers: int, *, train_batch_normalization: b
 def trained_blocks(trunk: Trunk, backbone: Backbone) -> tuple[tuple[Any, ...], ...]:
     """The Keras variables that are trained, by block of the backbone, from the top downwards."""
     count = len(trunk.layers)
-    ends = [0, *(layers for _, layers in backbone.blocks)]
+    ends = [0, *(block.layers for block in backbone.blocks)]
     blocks = (trunk.layers[count - low : count - high] for high, low in pairwise(ends))
     return tuple(
         tuple(variable for layer in block for variable in layer.trainable_variables)
@@ -172,7 +190,7 @@ def waist_below(trunk: Trunk, top_layers: int) -> Waist | None:
             if id(tensor) not in above:
                 passing[id(tensor)] = tensor
 
-    take(trunk.model.get_layer(FEATURES_NAME).input)
+    take(trunk.maps)
     highest = len(trunk.layers) - top_layers
     for number in range(len(trunk.layers) - 1, 0, -1):
         layer = trunk.layers[number]

@@ -8,6 +8,7 @@ words, once, by :func:`head_layers`; Keras builds them (:mod:`.classifier`), Num
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recipe import Head
+from ..recipe import AUTO, Head
 
 Array = NDArray[np.float32]
 #: By name of the layer, its arrays in the order of Keras' ``get_weights``: ``Dense`` kernel
@@ -27,6 +28,8 @@ STANDARDISE_NAME = "standardise"
 OUTPUT_NAME = "probabilities"
 #: Keras' defaults for the layers of a head.
 _EPSILON, MOMENTUM = 1e-3, 0.99
+#: The L2 penalty of a head with hidden layers, where none is given (docs/accuracy.md).
+_HIDDEN_L2 = 0.003
 _BLOCK = 4096
 
 
@@ -44,6 +47,12 @@ class Layer:
     name: str
     config: Mapping[str, Any]
 
+    @property
+    def l2(self) -> float:
+        """The strength of the L2 penalty on its kernel."""
+        described = self.config.get("kernel_regularizer")
+        return float(described["config"]["l2"]) if described else 0.0
+
 
 def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
     """The layers from features to probabilities.
@@ -58,14 +67,15 @@ def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
         seed: Decides the initial kernels and what dropout drops.
     """
 
+    l2 = _HIDDEN_L2 if head.l2 == AUTO else float(head.l2)
+
     def dense(name: str, units: int, number: int, activation: str) -> Layer:
         config = {
             "units": units,
             "activation": activation,
             "kernel_initializer": _described("GlorotUniform", seed=(seed + number) % 2**32),
-            "kernel_regularizer": _described("L2", l2=head.l2) if head.l2 else None,
         }
-        return Layer("Dense", name, config)
+        return with_l2(Layer("Dense", name, config), l2)
 
     def dropout(name: str, number: int) -> Layer:
         return Layer("Dropout", name, {"rate": head.dropout, "seed": (seed + number) % 2**32})
@@ -85,10 +95,14 @@ def head_layers(head: Head, classes: int, seed: int = 0) -> tuple[Layer, ...]:
         layers.append(Layer("Activation", f"{name}_{head.activation}", activation))
         if head.dropout:
             layers.append(dropout(f"{name}_dropout", number))
-    if head.dropout and not head.units:
-        layers.append(dropout("dropout", 0))
     layers.append(dense(OUTPUT_NAME, classes, 0, "softmax"))
     return tuple(layers)
+
+
+def with_l2(layer: Layer, l2: float) -> Layer:
+    """A dense layer with another strength of its L2 penalty."""
+    described = _described("L2", l2=l2) if l2 else None
+    return dataclasses.replace(layer, config={**layer.config, "kernel_regularizer": described})
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,9 @@ class HeadModel:
         return x
 
 
-def initial_weights(layers: tuple[Layer, ...], features: Array) -> HeadWeights:
+def initial_weights(
+    layers: tuple[Layer, ...], features: Array, widths: Sequence[int] = ()
+) -> HeadWeights:
     """The numbers that training begins with.
 
     Kernels are drawn from Glorot's uniform distribution (Glorot & Bengio 2010), biases are zero.
@@ -129,12 +145,13 @@ def initial_weights(layers: tuple[Layer, ...], features: Array) -> HeadWeights:
     Args:
         layers: What :func:`head_layers` gave.
         features: Of the training images, float32 (n, d): what the first layer standardises.
+        widths: See :func:`standardisation`.
     """
     weights: dict[str, tuple[Array, ...]] = {}
     width = features.shape[1]
     for layer in layers:
         if layer.name == STANDARDISE_NAME:
-            weights[layer.name] = standardisation(features)
+            weights[layer.name] = standardisation(features, widths)
         elif layer.kind == "BatchNormalization":
             ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
             weights[layer.name] = (ones, zeros, zeros.copy(), ones.copy())
@@ -183,22 +200,26 @@ def joined(layers: tuple[Layer, ...], members: Sequence[HeadModel]) -> HeadModel
     return HeadModel(layers, weights)
 
 
-def standardisation(features: Array) -> tuple[Array, Array]:
+def standardisation(features: Array, widths: Sequence[int] = ()) -> tuple[Array, Array]:
     """Mean and variance of features, float32 (d,) each.
 
-    A variance counts as at least the average one, so that features that hardly vary are not
-    amplified to the size of the others (``docs/accuracy.md``).
+    A variance counts as at least the average one of its depth, so that features that hardly vary
+    are not amplified to the size of the others (``docs/accuracy.md``).
 
     Args:
         features: float32, shape (n, d).
+        widths: How many of them come from each depth of the trunk, in order; all from one if empty.
     """
     # Block by block: NumPy's own var() would need twice the memory of the features.
     blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
     mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(features)
     squares = (np.square(block - mean).sum(axis=0) for block in blocks)
     variance = sum(squares) / len(features)
-    floor = max(float(variance.mean()), 1e-7)
-    return mean.astype(np.float32), np.maximum(variance, floor).astype(np.float32)
+    ends = [sum(widths[:depth]) for depth in range(1, len(widths))]
+    floored = [
+        np.maximum(depth, max(float(depth.mean()), 1e-7)) for depth in np.split(variance, ends)
+    ]
+    return mean.astype(np.float32), np.concatenate(floored).astype(np.float32)
 
 
 def affine(layer: Layer, arrays: tuple[Array, ...]) -> tuple[Array, Array]:

@@ -19,6 +19,7 @@ from ..data.views import Request, Views
 from ..engines.conversion import ConvertedTrunk, converted_trunk, is_converted, versions
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
+from ..frameworks import has_gpu
 from ..models.backbones import Backbone
 from ..models.classifier import Trunk, build_trunk
 from ..models.weights import WeightsFile
@@ -29,6 +30,7 @@ from .features import Engine, Features, ViewStore, features
 
 #: What a bundle's LiteRT file computes, on which held-out images are judged.
 REFERENCE = "float32"
+_ON_GPU = "float32 on a graphics processor"
 _CALIBRATION_IMAGES = 64
 
 
@@ -40,16 +42,25 @@ class TrunkSpec:
     input: InputSpec
     pooling: str
     weights: WeightsFile
+    feature_blocks: int = 1
 
     @property
     def name(self) -> str:
         """Tells the trunk from others, whatever the images are resized by."""
         height, width = self.input.image_size
-        return f"{self.backbone.name}-{height}x{width}-{self.pooling}-{self.weights.digest}"
+        features = f"{self.pooling}{self.feature_blocks}"
+        return f"{self.backbone.name}-{height}x{width}-{features}-{self.weights.digest}"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """How many features come from each depth, the topmost first."""
+        return self.backbone.widths(self.feature_blocks)
 
     def build(self) -> Trunk:
         """The trunk as a Keras model."""
-        return build_trunk(self.backbone, self.input.image_size, self.pooling, self.weights)
+        return build_trunk(
+            self.backbone, self.input.image_size, self.pooling, self.weights, self.feature_blocks
+        )
 
     def description(self, precision: str) -> dict[str, Any]:
         """What the trunk's numbers depend on beside the image, as plain values."""
@@ -59,6 +70,7 @@ class TrunkSpec:
             "image_size": list(self.input.image_size),
             "resize": str(self.input.resize),
             "pooling": self.pooling,
+            "feature_blocks": self.feature_blocks,
             "precision": precision,
             "versions": f"{versions()}-pillow{version('pillow')}",
         }
@@ -112,7 +124,7 @@ class FirstLook:
 
     def __init__(self, spec: TrunkSpec, engine: LiteRTEngine | None, *, keep_pixels: bool) -> None:
         self._store = RowStore(
-            "features", spec.description(REFERENCE), (spec.backbone.features,), np.float32
+            "features", spec.description(REFERENCE), (sum(spec.widths),), np.float32
         )
         self._engine = engine
         self._keep_pixels = keep_pixels
@@ -183,14 +195,23 @@ class Extractor:
         engine: Callable[[], Engine] = lambda: self.engine(precision)  # noqa: E731
         return features(self.store(precision), requests, engine, self._observer)
 
+    def to_learn_from(self, requests: Sequence[Request], precision: str) -> Features:
+        """The same for views that are learned from: from a graphics processor if there is one.
+
+        What that computes differs from the bundle's file by rounding, so it judges nothing.
+        """
+        way = _ON_GPU if precision == REFERENCE and has_gpu() else precision
+        return self.features(requests, way)
+
     def _store(self, precision: str) -> ViewStore:
-        shape = (self.spec.backbone.features,)
+        shape = (sum(self.spec.widths),)
         description = self.spec.description(precision)
         return ViewStore("features", description, self.views, shape, np.float32)
 
     def _engine(self, precision: str) -> Engine:
         makers: dict[str, Callable[[], Engine]] = {
             REFERENCE: self.litert.engine,
+            _ON_GPU: lambda: KerasEngine(self._trunk.result().model),
             "bfloat16": lambda: KerasEngine(self._trunk.result().model, precision),
             "int8": lambda: self.litert.int8(self._calibration()),
         }

@@ -14,7 +14,7 @@ from .checkpoint import NOTHING_KEPT, FitState, StageCheckpoint
 from .learner import Learner
 
 #: The columns of a history row. Losses are the mean of the objective in nats; that of training
-#: includes the L2 penalty.
+#: includes the L2 penalty. The learning rate is 0 where a solver chooses its own steps.
 HISTORY_COLUMNS = (
     "stage",
     "epoch",
@@ -23,6 +23,7 @@ HISTORY_COLUMNS = (
     "val_loss",
     "val_accuracy",
     "learning_rate",
+    "l2",
     "seconds",
 )
 
@@ -65,7 +66,9 @@ def fit(
             val_loss, val_accuracy = learner.validate()
             figures = (stage.name, epoch + 1, loss, accuracy, val_loss, val_accuracy)
             seconds = round(time.perf_counter() - started, 4)
-            row = dict(zip(HISTORY_COLUMNS, (*figures, learning_rate, seconds), strict=True))
+            row = dict(
+                zip(HISTORY_COLUMNS, (*figures, learning_rate, learner.l2, seconds), strict=True)
+            )
             history.append(row)
             observer.epoch(row)
             advance(1)

@@ -15,10 +15,13 @@ from ..models.head import HeadModel, Layer, head_layers, initial_weights, joined
 from ..progress import SILENT, Observer
 from ..recipe import HEAD_STAGE, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint
+from .examples import Examples
 from .features import Features
 from .fit import fit
+from .learner import HeadLearner
+from .linear import LinearHead, as_path, penalties
 from .objective import objective
-from .perceptron import Examples, Perceptron
+from .perceptron import Perceptron
 
 Rows = list[Mapping[str, Any]]
 
@@ -35,7 +38,7 @@ class FittedHead:
         history: One row per epoch and stage.
     """
 
-    learner: Perceptron
+    learner: HeadLearner
     history: Rows
 
     @property
@@ -53,11 +56,13 @@ class HeadData:
         training: Features of the training views.
         held_out: Features of the images that nothing is learned from; the validation images
             among them stop the fitting.
+        widths: How many features come from each depth of the trunk.
     """
 
     views: Views
     training: Features
     held_out: Features
+    widths: tuple[int, ...]
 
     def examples(self, features: Features, subset: str) -> Examples:
         """Those features that belong to images of a subset."""
@@ -72,19 +77,25 @@ class HeadData:
     def initial_head(self, recipe: Recipe) -> HeadModel:
         """A single head before anything was learned but what to standardise by."""
         layers = self.layers(recipe)
-        return HeadModel(layers, initial_weights(layers, self.training.plain))
+        return HeadModel(layers, initial_weights(layers, self.training.plain, self.widths))
 
-    def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> Perceptron:
+    def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> HeadLearner:
         """What fits a head in a stage."""
+        training = self.examples(self.training, "train")
+        validation = self.examples(self.held_out, "val")
+        aim = objective(recipe, self.views.dataset)
+        if not recipe.head.units:
+            strengths = penalties(recipe.head)
+            return LinearHead(head.layers, head.weights, strengths, training, validation, aim)
         return Perceptron(
             head.layers,
             head.weights,
             stage,
-            self.examples(self.training, "train"),
-            self.examples(self.held_out, "val"),
+            training,
+            validation,
             recipe.batch_size,
             recipe.seed,
-            objective(recipe, self.views.dataset),
+            aim,
         )
 
 
@@ -159,5 +170,7 @@ def _fit(
     for stage in stages:
         kept = checkpoint.stage(stage)
         fitted = data.learner(recipe, fitted.model(), stage)
+        if not recipe.head.units:
+            stage = as_path(stage, len(penalties(recipe.head)))
         history += kept.once(fitted, partial(fit, fitted, stage, observer, kept))
     return FittedHead(fitted, history)

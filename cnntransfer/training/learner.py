@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from ..models.head import HeadModel
+
 #: By name of a group, arrays in a fixed order.
 Arrays = Mapping[str, Sequence[NDArray[Any]]]
 
@@ -35,6 +37,10 @@ class Learner(Holder, Protocol):
     def learning_rate(self) -> float:
         """Of the next step."""
 
+    @property
+    def l2(self) -> float:
+        """The strength of the L2 penalty on the head's kernels in the last epoch."""
+
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """Go once through the training examples.
 
@@ -53,6 +59,16 @@ class Learner(Holder, Protocol):
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
         """Put back what :meth:`get_weights` gave."""
+
+
+class HeadLearner(Learner, Protocol):
+    """A head with all it learns from."""
+
+    def model(self) -> HeadModel:
+        """The head as it is now."""
+
+    def take(self, head: HeadModel) -> None:
+        """Go on from the numbers of a head of the same layers."""
 
 
 def same_shapes(held: Arrays, given: Arrays) -> bool:

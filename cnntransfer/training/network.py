@@ -108,6 +108,11 @@ class Network(Variables):
         """Of the next step."""
         return self._optimizer.learning_rate
 
+    @property
+    def l2(self) -> float:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        return float(getattr(self._model.layers[-1].kernel_regularizer, "l2", 0.0))
+
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
         learn = self._learn

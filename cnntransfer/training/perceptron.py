@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..models.head import ACTIVATIONS, Array, HeadModel, HeadWeights, Layer, affine, sigmoid
 from ..recipe import Stage
+from .examples import Examples, log_softmax
 from .learner import MODEL, Arrays, same_shapes
 from .objective import Objective
 from .order import Order
@@ -26,23 +26,6 @@ from .schedule import scheduled
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 #: So many parameters are updated at a time, which the processor's cache holds.
 _BLOCK = 16_384
-#: So many examples are validated at a time.
-_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features with labels.
-
-    Attributes:
-        values: float32, shape (rows, d).
-        rows: Which of them are meant, int64, shape (n,).
-        labels: The class of each of these, int64, shape (n,).
-    """
-
-    values: Array
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
 
 
 class Perceptron:
@@ -109,6 +92,11 @@ class Perceptron:
         """Of the next step."""
         return scheduled(self._stage, self._step, self._order.steps)
 
+    @property
+    def l2(self) -> float:
+        """See :class:`cnntransfer.training.learner.Learner`."""
+        return self._layers[-1].l2
+
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
         order, size = self._order.of(epoch), self._order.batch_size
@@ -119,7 +107,7 @@ class Perceptron:
             logits = self._forward(self._training.values[self._training.rows[chosen]], self._step)
             targets = self._objective.targets(labels, logits.shape[1])
             weights = self._objective.weights(labels)
-            logarithms = _log_softmax(logits)
+            logarithms = log_softmax(logits)
             losses = -(targets * logarithms).sum(axis=1) * weights
             penalty = sum(unit.penalty() for unit in self._units)
             gradient = (np.exp(logarithms) - targets) * (weights[:, np.newaxis] / len(labels))
@@ -131,15 +119,7 @@ class Perceptron:
 
     def validate(self) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        examples = self._validation
-        loss, right = 0.0, 0
-        for start in range(0, len(examples.rows), _ROWS):
-            labels = examples.labels[start : start + _ROWS]
-            logits = self._forward(examples.values[examples.rows[start : start + _ROWS]])
-            losses = -_log_softmax(logits)[np.arange(len(labels)), labels]
-            loss += float((losses * self._objective.weights(labels)).sum())
-            right += int((logits.argmax(axis=1) == labels).sum())
-        return loss / len(examples.rows), right / len(examples.rows)
+        return self._validation.judge(self._forward, self._objective)
 
     def model(self) -> HeadModel:
         """The head as it is now."""
@@ -231,6 +211,7 @@ class _Unit:
         self, layer: Layer, held: list[Array], gradients: list[Array], statistics: list[Array]
     ) -> None:
         self.config = layer.config
+        self.l2 = layer.l2
         self.arrays = [*held, *statistics]
         self.gradients = gradients
         #: What the last step of training needs to remember for its gradients.
@@ -261,18 +242,13 @@ class _Dense(_Unit):
         kernel, _ = self.arrays
         np.matmul(self.kept.T, gradient, out=self.gradients[0])
         gradient.sum(axis=0, out=self.gradients[1])
-        if self._l2:
-            self.gradients[0] += np.float32(2 * self._l2) * kernel
+        if self.l2:
+            self.gradients[0] += np.float32(2 * self.l2) * kernel
         return gradient if is_lowest else gradient @ kernel.T
 
     def penalty(self) -> float:
         kernel = self.arrays[0].ravel()
-        return self._l2 * float(kernel @ kernel) if self._l2 else 0.0
-
-    @property
-    def _l2(self) -> float:
-        described = self.config["kernel_regularizer"]
-        return float(described["config"]["l2"]) if described else 0.0
+        return self.l2 * float(kernel @ kernel) if self.l2 else 0.0
 
 
 class _Normalise(_Unit):
@@ -337,12 +313,6 @@ _UNITS: Mapping[str, type[_Unit]] = {
 def _trainable(layer: Layer, weights: HeadWeights) -> tuple[Array, ...]:
     """A layer's arrays but for statistics."""
     return weights.get(layer.name, ())[:2]
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
 
 
 def _slope_of_gelu(x: Array) -> Array:

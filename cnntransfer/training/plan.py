@@ -12,7 +12,7 @@ from ..data.images import InputSpec, Resize
 from ..errors import OutputError, UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
-from ..recipe import AUTO, Recipe
+from ..recipe import AUTO, FEATURE_BLOCKS, Recipe
 from .stages import check_stages
 
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
@@ -53,15 +53,40 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
     size = recipe.image_size or (backbone.default_size, backbone.default_size)
     check_image_size(backbone, size)
     check_stages(recipe, backbone)
+    _check_ensemble(recipe)
     resolved = dataclasses.replace(
         recipe,
         backbone=backbone.name,
         image_size=size,
+        feature_blocks=_feature_blocks(recipe, backbone),
         # A bundle's recipe repeats the run from any folder.
         data=str(Path(recipe.data).expanduser().absolute()),
         weights=_absolute(recipe.weights),
     )
     return backbone, resolved
+
+
+def _feature_blocks(recipe: Recipe, backbone: Backbone) -> int:
+    if recipe.feature_blocks == AUTO:
+        # Layers below a feature's end could not be computed once for a stage that unfreezes others.
+        unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
+        return 1 if unfreezes else min(FEATURE_BLOCKS, len(backbone.blocks))
+    blocks = int(recipe.feature_blocks)
+    if blocks > len(backbone.blocks):
+        raise UsageError(
+            f"--feature-blocks: expected at most {len(backbone.blocks)}, the blocks of "
+            f"{backbone.name}. Received: {blocks}."
+        )
+    return blocks
+
+
+def _check_ensemble(recipe: Recipe) -> None:
+    if recipe.head.ensemble > 1 and not recipe.head.units:
+        raise UsageError(
+            "--ensemble: expected a head with hidden layers, whose beginning is left to chance. "
+            f"Received: {recipe.head.ensemble} heads without any, which would all be the same. "
+            "Add --head-units 256"
+        )
 
 
 def default_output(recipe: Recipe) -> Path:

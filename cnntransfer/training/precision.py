@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data.views import Request, Views
 from ..engines.keras import KerasEngine
 from ..errors import counted
+from ..frameworks import has_gpu
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
 from .extraction import REFERENCE, Extractor
@@ -91,7 +92,9 @@ def choose_precision(
 
 def may_be_faster(wanted: str) -> bool:
     """Whether another arithmetic than float32 may be taken for features here."""
-    return wanted not in (AUTO, REFERENCE) or (wanted == AUTO and _has_bfloat16())
+    if wanted == AUTO:
+        return _has_bfloat16() and not has_gpu()
+    return wanted != REFERENCE
 
 
 def _has_bfloat16() -> bool:

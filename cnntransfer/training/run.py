@@ -24,6 +24,7 @@ from ..engines.conversion import convert, in_keras
 from ..engines.head_file import write_head
 from ..engines.litert import LiteRTEngine
 from ..engines.parity import check_parity
+from ..frameworks import has_gpu
 from ..metrics import Evaluation, figures
 from ..metrics import prepare as prepare_metrics
 from ..models.archive import write_classifier
@@ -130,17 +131,18 @@ def _run(
     clock = Clock()
     metrics_ready = start(prepare_metrics)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
-    spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights)
+    blocks = int(recipe.feature_blocks)
+    spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
     trunk = Later(spec.build)
     litert = LiteRTTrunk(spec, trunk, observer)
     unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
-    if unfreezes or recipe.precision == "bfloat16" or not litert.is_ready:
+    if unfreezes or recipe.precision == "bfloat16" or not litert.is_ready or has_gpu():
         # Importing TensorFlow takes seconds; images are read meanwhile.
         trunk.begin()
 
     with clock.step("read images"):
-        is_usual = recipe.precision == REFERENCE or not may_be_faster(recipe.precision)
+        is_usual = not may_be_faster(recipe.precision) and not has_gpu()
         engine = litert.engine() if litert.is_ready and is_usual else None
         more_views = unfreezes or auto_views(len(listing.entries)) > 1 or recipe.views != AUTO
         with FirstLook(spec, engine, keep_pixels=more_views) as look:
@@ -165,7 +167,7 @@ def _run(
             recipe.precision, extractor, requests, held_out, observer
         )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
-        training = extractor.features(requests, recipe.precision)
+        training = extractor.to_learn_from(requests, recipe.precision)
     if unfreezes:
         with clock.step("load TensorFlow"):
             trunk.result()
@@ -230,7 +232,8 @@ def _train(
     """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
     backbone = extractor.spec.backbone
     description = extractor.spec.description
-    data = TrainingData(views, training, held_out, int(recipe.views), description)
+    widths = extractor.spec.widths
+    data = TrainingData(views, training, held_out, widths, int(recipe.views), description)
     checkpoint.begin(recipe, choice)
     trained = train(recipe, backbone, trunk, data, observer, checkpoint)
     recipe = trained.recipe
@@ -248,7 +251,7 @@ def _train(
         f"{REFERENCE} {right[1].sum()}: training again on {REFERENCE} features."
     )
     recipe = dataclasses.replace(recipe, precision=REFERENCE)
-    training = extractor.features(views.requests(int(recipe.views), "train"))
+    training = extractor.to_learn_from(views.requests(int(recipe.views), "train"), REFERENCE)
     choice = Choice(REFERENCE)
     return _train(recipe, extractor, views, trunk, choice, held_out, training, observer, checkpoint)
 

@@ -191,7 +191,7 @@ def _fit_unfrozen(
                 observer.note(
                     f"Stage {stage.name!r}: the top {counted(top_layers, 'layer')} of "
                     f"{backbone.name} (unfreeze: {stage.unfreeze}) hold nothing to train; only "
-                    f"the head will. Try unfreeze: {backbone.blocks[0][0]}"
+                    f"the head will. Try unfreeze: {backbone.blocks[0].name}"
                 )
             precision = choose_stage_precision(stage, trunk.model, data.views, observer)
             stage = dataclasses.replace(stage, precision=precision)

@@ -41,8 +41,8 @@ def test_modules_hold_the_constructor_and_preprocess_input():
 
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
 def test_blocks_grow_from_the_top_to_all_layers(backbone):
-    names = [name for name, _ in backbone.blocks]
-    counts = [count for _, count in backbone.blocks]
+    names = [block.name for block in backbone.blocks]
+    counts = [block.layers for block in backbone.blocks]
     assert len(set(names)) == len(names) >= 4
     assert all(name.isalnum() and name.islower() for name in names)
     assert not {"none", "all"} & set(names)

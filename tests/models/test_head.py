@@ -41,8 +41,8 @@ def standardised(features, values):
 @pytest.mark.parametrize(
     ("head", "names"),
     [
-        (Head(units=()), ["standardise", "dropout", "probabilities"]),
-        (Head(units=(), dropout=0.0), ["standardise", "probabilities"]),
+        (Head(), ["standardise", "probabilities"]),
+        (Head(units=(8,), dropout=0.0), ["standardise", "hidden1", "hidden1_relu", "probabilities"]),
         (
             Head(units=(8, 4), activation="gelu", batch_normalization=True, dropout=0.5),
             ["standardise"]

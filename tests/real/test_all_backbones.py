@@ -76,8 +76,11 @@ def test_trunk(built):
     assert trunk.count_params() == backbone.parameters
     assert backbone.layers == len(trunk.layers) - added
 
+    channels = [tensor.shape[-1] for tensor in backbone.block_outputs(trunk)]
+    assert channels == [block.channels for block in backbone.blocks]
+
     above = 0
-    for block, count in backbone.blocks:
+    for block, count, _ in backbone.blocks:
         first = own[-count]
         assert sum(len(layer.weights) for layer in own[-count:]) > above, block
         above = sum(len(layer.weights) for layer in own[-count:])

@@ -26,10 +26,11 @@ from cnntransfer.training.checkpoint import (
     FitState,
     unfinished,
 )
+from cnntransfer.training.examples import Examples
 from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Variables
 from cnntransfer.training.objective import Objective
-from cnntransfer.training.perceptron import Examples, Perceptron
+from cnntransfer.training.perceptron import Perceptron
 from cnntransfer.training.precision import Choice
 from cnntransfer.training.run import resume, run
 from tests.conftest import convert_tuned

@@ -200,3 +200,26 @@ def test_every_arithmetic_has_its_engine(spec, photos, monkeypatch):
     images = extractor.engine("int8")
     assert {image.tobytes() for image in images} == training
     assert extractor.engine("int8") is images
+
+
+def test_a_graphics_processor_computes_what_is_learned_from(spec, photos, monkeypatch, own_cache):
+    """And not what is judged: that comes from what the bundle will hold."""
+    dataset, pixels = read_dataset(list_images(photos), spec.input)
+    views = Views(split(dataset, 0.2), pixels, Augmenter(AUGMENTATION_PRESETS["none"], 0))
+    width = sum(spec.widths)
+
+    class Engine:
+        def __init__(self, value):
+            self.value = value
+
+        def map(self, make, items):
+            return (SimpleNamespace(features=np.full(width, self.value, np.float32)) for _ in items)
+
+    litert = SimpleNamespace(engine=lambda: Engine(1.0))
+    monkeypatch.setattr(extraction, "KerasEngine", lambda model: Engine(2.0))
+    extractor = Extractor(spec, views, Later(lambda: SimpleNamespace(model=None)), litert=litert)
+    requests = views.requests(1, "train")
+    for has_it, expected in ((True, 2.0), (False, 1.0)):
+        monkeypatch.setattr(extraction, "has_gpu", lambda has_it=has_it: has_it)
+        assert (extractor.to_learn_from(requests, "float32").values == expected).all()
+        assert (extractor.features(requests).values == 1.0).all()

@@ -12,10 +12,11 @@ from cnntransfer.frameworks import keras
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Stage
+from cnntransfer.training.examples import Examples
 from cnntransfer.training.fit import HISTORY_COLUMNS, fit
 from cnntransfer.training.network import Network
 from cnntransfer.training.objective import Objective
-from cnntransfer.training.perceptron import Examples, Perceptron
+from cnntransfer.training.perceptron import Perceptron
 from cnntransfer.training.sources import StreamSource
 
 

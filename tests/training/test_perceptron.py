@@ -7,8 +7,9 @@ from cnntransfer.frameworks import keras, tensorflow
 from cnntransfer.models.classifier import build_head
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.recipe import Head, Stage
+from cnntransfer.training.examples import Examples
 from cnntransfer.training.objective import Objective, one_hot
-from cnntransfer.training.perceptron import Examples, Perceptron, scheduled
+from cnntransfer.training.perceptron import Perceptron, scheduled
 
 RANDOM = np.random.default_rng(0)
 FEATURES = (RANDOM.normal(size=(24, 6)) * [1, 2, 3, 4, 5, 0.01] + 3).astype(np.float32)

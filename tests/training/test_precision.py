@@ -120,6 +120,13 @@ def test_where_float32_is_not_the_only_choice(monkeypatch, wanted, with_it, with
         assert may_be_faster(wanted) is expected
 
 
+def test_beside_a_graphics_processor_the_processor_is_not_asked(monkeypatch):
+    monkeypatch.setattr(precision, "_has_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "has_gpu", lambda: True)
+    assert not may_be_faster("auto")
+    assert may_be_faster("bfloat16")
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [

@@ -1,0 +1,61 @@
+"""What a head learns from and is judged on: features with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models.head import Array
+from .objective import Objective
+
+#: So many at a time, whatever there are.
+_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features with labels.
+
+    Attributes:
+        values: float32, shape (rows, d).
+        rows: Which of them are meant, int64, shape (n,).
+        labels: The class of each of these, int64, shape (n,).
+    """
+
+    values: Array
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self) -> Iterator[tuple[Array, NDArray[np.int64]]]:
+        """Features and labels, some at a time."""
+        for start in range(0, len(self.rows), _ROWS):
+            block = slice(start, start + _ROWS)
+            yield self.values[self.rows[block]], self.labels[block]
+
+    def judge(self, forward: Callable[[Array], Array], objective: Objective) -> tuple[float, float]:
+        """Mean loss in nats as of validation, and accuracy.
+
+        Args:
+            forward: Features, (n, d) -> logits, (n, classes).
+            objective: What an example counts.
+        """
+        loss, right = 0.0, 0
+        for features, labels in self.blocks():
+            logits = forward(features)
+            losses = -log_softmax(logits)[np.arange(len(labels)), labels]
+            loss += float((losses * objective.weights(labels)).sum())
+            right += int((logits.argmax(axis=1) == labels).sum())
+        return loss / len(self), right / len(self)
+
+
+def log_softmax(logits: Array) -> Array:
+    """Logarithms of probabilities; arrays of shape (n, classes)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
