@@ -65,6 +65,7 @@ class Setting:
             InputSpec(size, Resize(self.recipe.resize)),
             self.recipe.pooling,
             find_weights(self.backbone),
+            1,
         )
         self.trunk = Later(self.spec.build)
         dataset, pixels = read_dataset(list_images(data), self.spec.input)

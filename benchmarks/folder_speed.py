@@ -1,5 +1,8 @@
 """``predict`` on a folder of 12-megapixel JPEGs against its parts alone, decoding and inference.
 
+Where both parts keep all cores busy, what runs them together cannot be faster than one after the
+other on all cores; what a pipeline with a core for each could do at most is its slower part on one.
+
 python benchmarks/folder_speed.py --images 500 --runs 5
 """
 
@@ -42,6 +45,7 @@ def main() -> None:
     bundle = open_model(arguments.model)
     workers = available_cores()
     engine = LiteRTEngine(bundle.litert_files, workers)
+    alone = LiteRTEngine(bundle.litert_files)
     with tempfile.TemporaryDirectory() as folder:
         paths = make_photos(Path(folder), arguments.images)
         array = read(paths[0], bundle.input_spec)
@@ -57,16 +61,28 @@ def main() -> None:
                     lambda: ordered_map(lambda p: read(p, bundle.input_spec), paths, workers)
                 ),
                 "inference": lambda: rate(lambda: engine.map(lambda p: array, paths)),
+                "decode, one core": lambda: rate(
+                    lambda: (read(p, bundle.input_spec) for p in paths)
+                ),
+                "inference, one core": lambda: rate(lambda: alone.map(lambda p: array, paths)),
                 "predict": lambda: rate(lambda: predict(bundle, paths)),
             },
             arguments.runs,
         )
     for name, values in measured.items():
-        print(f"{name:10} {spread(values)} images/s")
+        print(f"{name:20} {spread(values)} images/s")
     triples = list(zip(measured["predict"], measured["decode"], measured["inference"], strict=True))
     shares = [p / min(d, i) for p, d, i in triples]
     serial = [p * (1 / d + 1 / i) for p, d, i in triples]
     print(f"predict / the slower part alone, each on all cores: {spread(shares)}")
+    apart = zip(
+        measured["predict"],
+        measured["decode, one core"],
+        measured["inference, one core"],
+        strict=True,
+    )
+    side_by_side = [p / min(d, i) for p, d, i in apart]
+    print(f"predict / the slower part alone, a core each: {spread(side_by_side)}")
     print(f"predict / both parts one after the other, each on all cores: {spread(serial)}")
 
 

@@ -42,7 +42,7 @@ class TrunkSpec:
     input: InputSpec
     pooling: str
     weights: WeightsFile
-    feature_blocks: int = 1
+    feature_blocks: int
 
     @property
     def name(self) -> str:

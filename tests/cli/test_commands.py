@@ -447,7 +447,7 @@ class TestCache:
         code, out, err = cli("cache", "--clear", "features")
         assert code == 0
         assert out.splitlines()[-1].endswith(f"MB of at most 10,000 MB in {tmp_path / 'cache'}")
-        assert err.startswith("Freed 0.")
+        assert err.startswith("Freed ")
         assert "Next: cnntransfer cache --clear all\n" in err
         assert cli("cache", "--clear", "all")[0] == 0
         assert json.loads(cli("cache", "--json")[1])["kinds"][2]["bytes"] == 0

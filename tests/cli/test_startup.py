@@ -50,6 +50,7 @@ def new_photos(tmp_path):
 def finetune(photos: Path, output: Path) -> str:
     """Train heads on a network that is prepared for this size."""
     settings = ("--image-size", 64, "--batch-size", 8, "--epochs", 4)
+    settings += ("--head-units", 16, "--ensemble", 3)
     return imported("finetune", photos, *settings, "-o", output)
 
 

@@ -18,7 +18,7 @@ def test_it_computes_what_keras_computes(bundle):
     probabilities = np.stack([output.probabilities for output in outputs])
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     assert probabilities.dtype == np.float32
-    assert outputs[0].features.shape == (1024,)
+    assert outputs[0].features.shape == (1024 + 1024 + 512,)
 
 
 def test_a_chain_is_its_files_one_after_another(bundle):

@@ -81,6 +81,29 @@ def test_features_are_those_of_keras_with_its_own_preprocessing(pooling):
     np.testing.assert_allclose(np.asarray(ours.model(IMAGES)), np.asarray(expected), atol=1e-4)
 
 
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_features_of_several_blocks_are_those_at_their_ends(pooling):
+    """Side by side, the topmost first."""
+    trunk = build_trunk(MOBILENET, (64, 48), pooling, find_weights(MOBILENET), 3)
+    names = ["conv_pw_13_relu", "conv_pw_12_relu", "conv_pw_11_relu"]
+    maps = keras().Model(trunk.model.input, [trunk.model.get_layer(name).output for name in names])
+    pool = {"avg": np.mean, "max": np.max}[pooling]
+    expected = np.concatenate([pool(one, axis=(1, 2)) for one in map(np.asarray, maps(IMAGES))], 1)
+    np.testing.assert_allclose(np.asarray(trunk.model(IMAGES)), expected, rtol=1e-4, atol=1e-5)
+    assert expected.shape == (3, sum(MOBILENET.widths(3)))
+    assert trunk.layers[-1].name == names[0]
+
+
+@pytest.mark.parametrize(("blocks", "name"), [(2, "conv_pw_12_relu"), (3, "conv_pw_11_relu")])
+def test_activations_are_kept_from_below_all_that_is_pooled(blocks, name):
+    trunk = build_trunk(MOBILENET, (64, 48), "avg", find_weights(MOBILENET), blocks)
+    classifier = build_classifier(trunk, head_on(np.asarray(trunk.model(IMAGES)), Head()))
+    waist = waist_below(trunk, MOBILENET.cut("block13"))
+    assert waist.tensor is trunk.model.get_layer(name).output
+    again = waist.upper(classifier)(waist.lower(IMAGES))
+    np.testing.assert_allclose(again, classifier(IMAGES), atol=1e-6)
+
+
 def test_an_image_s_result_does_not_depend_on_its_neighbours(classifier):
     together = np.asarray(classifier(IMAGES))
     alone = np.concatenate([np.asarray(classifier(image[None])) for image in IMAGES])

@@ -42,7 +42,10 @@ def standardised(features, values):
     ("head", "names"),
     [
         (Head(), ["standardise", "probabilities"]),
-        (Head(units=(8,), dropout=0.0), ["standardise", "hidden1", "hidden1_relu", "probabilities"]),
+        (
+            Head(units=(8,), dropout=0.0),
+            ["standardise", "hidden1", "hidden1_relu", "probabilities"],
+        ),
         (
             Head(units=(8, 4), activation="gelu", batch_normalization=True, dropout=0.5),
             ["standardise"]
@@ -159,6 +162,16 @@ def test_features_that_hardly_vary_are_not_blown_up(level):
     features[:, 1] = level + random.normal(0, 1e-6, 200)
     surprise = np.full((1, 6), level + 1, np.float32)
     assert np.abs(standardised(features, surprise))[0, :2].max() < 15
+
+
+def test_what_hardly_varies_is_measured_by_its_own_depth():
+    features = np.random.default_rng(0).normal(0, 1, (500, 6)).astype(np.float32)
+    features[:, 3:] *= 0.01
+    _, together = standardisation(features)
+    _, apart = standardisation(features, (3, 3))
+    assert (together[3:] == together[3]).all()
+    np.testing.assert_allclose(apart[3:], 1e-4, rtol=0.2)
+    np.testing.assert_allclose(apart[:3], 1, rtol=0.2)
 
 
 def test_features_that_are_all_dead():

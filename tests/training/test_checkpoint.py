@@ -252,7 +252,7 @@ def test_what_was_auto_is_not_settled_again(tmp_path):
 
 
 def test_an_ensemble_that_was_fitted_is_not_fitted_again(recipe, tmp_path):
-    head = dataclasses.replace(recipe.head, ensemble=2)
+    head = dataclasses.replace(recipe.head, units=(8,), ensemble=2)
     recipe = dataclasses.replace(recipe, head=head, stages=recipe.stages[:1])
     before, after = Listener(), Listener()
     output = tmp_path / "x"

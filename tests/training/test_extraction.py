@@ -17,7 +17,7 @@ from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.weights import find_weights
 from cnntransfer.parallel import Later
 from cnntransfer.progress import SILENT
-from cnntransfer.recipe import AUGMENTATION_PRESETS
+from cnntransfer.recipe import AUGMENTATION_PRESETS, FEATURE_BLOCKS
 from cnntransfer.rows import Writer
 from cnntransfer.training import extraction
 from cnntransfer.training.extraction import Extractor, FirstLook, LiteRTTrunk, TrunkSpec
@@ -32,7 +32,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def spec(bundle):
-    return TrunkSpec(MOBILENET, bundle.input_spec, "avg", find_weights(MOBILENET))
+    return TrunkSpec(MOBILENET, bundle.input_spec, "avg", find_weights(MOBILENET), FEATURE_BLOCKS)
 
 
 class CountingEngine(LiteRTEngine):

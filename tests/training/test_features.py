@@ -15,8 +15,10 @@ from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import AUGMENTATION_PRESETS
+from cnntransfer.recipe import AUGMENTATION_PRESETS, FEATURE_BLOCKS
 from cnntransfer.training.features import Features, ViewStore, features
+
+WIDTH = sum(get_backbone("mobilenet").widths(FEATURE_BLOCKS))
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def compute(bundle, views):
     """``compute(requests, views)`` -> features; ``compute.ran()`` images since last asked."""
 
     def call(requests, views=views, observer=None):
-        store = ViewStore("features", {"network": "mobilenet"}, views, (1024,), np.float32)
+        store = ViewStore("features", {"network": "mobilenet"}, views, (WIDTH,), np.float32)
         make = lambda: CountingEngine([bundle.trunk_file], 2)  # noqa: E731
         return features(store, requests, make, observer or Observer())
 
@@ -73,7 +75,7 @@ def test_rows_follow_the_requests(bundle, views, compute):
 def test_features_are_those_of_the_keras_trunk(views, compute):
     found = compute([(position, 0) for position in range(4)])
     mobilenet = get_backbone("mobilenet")
-    trunk = build_trunk(mobilenet, (64, 64), "avg", find_weights(mobilenet))
+    trunk = build_trunk(mobilenet, (64, 64), "avg", find_weights(mobilenet), FEATURE_BLOCKS)
     images = np.stack([views.image((position, 0)) for position in range(4)]).astype(np.float32)
     np.testing.assert_allclose(found.values, np.asarray(trunk.model(images)), atol=2e-4)
 

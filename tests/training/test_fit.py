@@ -30,6 +30,7 @@ class Scripted:
     """
 
     name = "scripted"
+    l2 = 0.25
 
     def __init__(self, learning_rate, val_losses, losses=()):
         self.learning_rate = learning_rate
@@ -82,6 +83,7 @@ def test_history_has_its_columns_and_the_observer_hears_of_every_row():
         "val_loss": 1,
         "val_accuracy": 0.25,
         "learning_rate": 0.5,
+        "l2": 0.25,
     }
 
 

@@ -14,7 +14,9 @@ FINISHED = 1_700_000_000.0
 
 def row(stage, epoch, seconds=2.0):
     figures = np.random.default_rng(epoch).uniform(size=4).tolist()
-    return dict(zip(HISTORY_COLUMNS, (stage, epoch, *figures, 1e-3 / epoch, seconds), strict=True))
+    return dict(
+        zip(HISTORY_COLUMNS, (stage, epoch, *figures, 1e-3 / epoch, 0.1, seconds), strict=True)
+    )
 
 
 def events_of(folder):

@@ -1,0 +1,33 @@
+"""What a run is to do, settled before it begins."""
+
+import pytest
+
+from cnntransfer.errors import UsageError
+from cnntransfer.recipe import FEATURE_BLOCKS, Recipe
+from cnntransfer.training.plan import resolve
+
+
+@pytest.mark.parametrize(
+    ("settings", "blocks"),
+    [
+        ({}, FEATURE_BLOCKS),
+        ({"stages.finetune.unfreeze": "block13"}, 1),
+        ({"stages.finetune.unfreeze": "block13", "feature_blocks": 2}, 2),
+        ({"feature_blocks": "5"}, 5),
+    ],
+)
+def test_how_many_blocks_give_features(settings, blocks):
+    _, recipe = resolve(Recipe(data="photos").override(settings))
+    assert recipe.feature_blocks == blocks
+
+
+def test_a_backbone_with_fewer_blocks():
+    with pytest.raises(UsageError, match=r"at most 5, the blocks of vgg16\. Received: 6\."):
+        resolve(Recipe(data="photos", backbone="vgg16", feature_blocks=6))
+
+
+def test_an_ensemble_of_heads_that_would_all_be_the_same():
+    recipe = Recipe(data="photos").override({"head.ensemble": 3})
+    with pytest.raises(UsageError, match="Add --head-units 256"):
+        resolve(recipe)
+    resolve(recipe.override({"head.units": "16"}))
