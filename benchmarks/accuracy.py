@@ -94,7 +94,9 @@ class Setting:
                 self.some(positions, most)
                 for positions, most in ((training, count), (validation, 1))
             )
-            data = TrainingData(views, learned, held_out, count, self.spec.description)
+            data = TrainingData(
+                views, learned, held_out, self.spec.widths, count, self.spec.description
+            )
             started = time.perf_counter()
             trained = train(recipe, self.backbone, self.trunk.result, data)
             seconds = time.perf_counter() - started
