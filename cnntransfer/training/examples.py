@@ -34,9 +34,13 @@ class Examples:
 
     def blocks(self) -> Iterator[tuple[Array, NDArray[np.int64]]]:
         """Features and labels, some at a time."""
-        for start in range(0, len(self.rows), _ROWS):
+        rows = self.rows
+        # Where they lie one after another, nothing is copied.
+        follow = bool(len(rows)) and bool((np.diff(rows) == 1).all())
+        values = self.values[rows[0] : rows[-1] + 1] if follow else self.values
+        for start in range(0, len(rows), _ROWS):
             block = slice(start, start + _ROWS)
-            yield self.values[self.rows[block]], self.labels[block]
+            yield values[block if follow else rows[block]], self.labels[block]
 
     def judge(self, forward: Callable[[Array], Array], objective: Objective) -> tuple[float, float]:
         """Mean loss in nats as of validation, and accuracy.

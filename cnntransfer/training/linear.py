@@ -27,7 +27,7 @@ _PATH = tuple(2.0**-power for power in range(13))
 #: After so many strengths that are no better, weaker ones will not be, either.
 _PATIENCE = 2
 #: L-BFGS (Liu & Nocedal 1989) ends at gradients as small as that, in nats, or after so many steps.
-_GRADIENT, _STEPS = 1e-4, 200
+_GRADIENT, _STEPS = 5e-4, 200
 
 
 class LinearHead:
