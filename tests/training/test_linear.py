@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.recipe import HEAD_STAGE, Head
+from cnntransfer.training import linear as module
 from cnntransfer.training.examples import Examples
 from cnntransfer.training.fit import fit
 from cnntransfer.training.linear import LinearHead, as_path, penalties
@@ -34,11 +35,13 @@ def probabilities_of_scikit_learn(l2, **options):
 
 
 @pytest.mark.parametrize("l2", [1.0, 0.05, 0.002])
-def test_the_solution_is_that_of_scikit_learn(l2):
+@pytest.mark.parametrize(("gradient", "atol"), [(1e-6, 1e-3), (module._GRADIENT, 0.01)])
+def test_the_solution_is_that_of_scikit_learn(l2, gradient, atol, monkeypatch):
+    monkeypatch.setattr(module, "_GRADIENT", gradient)
     learner = linear([l2])
     learner.train_epoch(0)
     expected = probabilities_of_scikit_learn(l2)
-    np.testing.assert_allclose(learner.model()(FEATURES), expected, atol=2e-3)
+    np.testing.assert_allclose(learner.model()(FEATURES), expected, atol=atol)
 
 
 def test_class_weights_are_those_of_scikit_learn():
