@@ -10,6 +10,7 @@ Models via Coordinate Descent", does so with another solver).
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +27,9 @@ from .objective import Objective
 _PATH = tuple(2.0**-power for power in range(13))
 #: After so many strengths that are no better, weaker ones will not be, either.
 _PATIENCE = 2
-#: L-BFGS (Liu & Nocedal 1989) ends at gradients as small as that, in nats, or after so many steps.
-_GRADIENT, _STEPS = 5e-4, 200
+#: L-BFGS (Liu & Nocedal 1989) ends at gradients as small as that, in nats, times the root of the
+#: penalty's strength, or after so many steps: the weaker the penalty, the smaller all gradients.
+_GRADIENT, _STEPS = 1e-3, 200
 
 
 class LinearHead:
@@ -77,7 +79,7 @@ class LinearHead:
         l2 = self._penalties[epoch]
         kernel, bias, held_l2 = self._held
         begun = np.concatenate([kernel.ravel(), bias]).astype(np.float64)
-        options = {"maxiter": _STEPS, "gtol": _GRADIENT, "ftol": 1e-9}
+        options = {"maxiter": _STEPS, "gtol": _GRADIENT * math.sqrt(l2), "ftol": 1e-9}
         found = minimize(self._loss, begun, (l2,), method="L-BFGS-B", jac=True, options=options)
         kernel[:] = found.x[: kernel.size].reshape(kernel.shape)
         bias[:] = found.x[kernel.size :]
