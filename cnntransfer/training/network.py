@@ -23,6 +23,8 @@ from .sources import Step, StreamSource
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
+#: From so many seconds on, a stage says how long it will take.
+_WORTH_SAYING = 10.0
 
 #: Takes the mean gradients over a batch, and how many examples it has.
 Take = Callable[[Sequence[Any], Any], None]
@@ -152,6 +154,8 @@ def choose_jit(
 ) -> Stage:
     """Settle a stage's ``jit_compile``: XLA where the stage is long and that is faster here.
 
+    What was measured for that also says how long the stage will take.
+
     Args:
         stage: See there.
         steps: Of the whole stage.
@@ -160,15 +164,21 @@ def choose_jit(
     if stage.jit_compile != AUTO:
         return stage
     plain, compiled = (dataclasses.replace(stage, jit_compile=how) for how in ("none", "xla"))
-    seconds = learner(plain).seconds_per_step()
+    chosen, seconds = plain, steps * learner(plain).seconds_per_step()
     # XLA has other arithmetic for what bfloat16 is used for.
-    if seconds * steps < _WORTH_SECONDS or stage.precision != "float32":
-        return plain
-    ratio = seconds / learner(compiled).seconds_per_step()
-    if ratio < _LEAST_RATIO:
-        return plain
-    observer.note(f"Stage {stage.name!r} compiled by XLA: {ratio:.1f} times as fast here.")
-    return compiled
+    if seconds >= _WORTH_SECONDS and stage.precision == "float32":
+        faster = steps * learner(compiled).seconds_per_step()
+        ratio = seconds / faster
+        if ratio >= _LEAST_RATIO:
+            observer.note(f"Stage {stage.name!r} compiled by XLA: {ratio:.1f} times as fast here.")
+            chosen, seconds = compiled, faster
+    if seconds >= _WORTH_SAYING:
+        minutes = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        observer.note(
+            f"Stage {stage.name!r}: about {minutes} for all {stage.epochs} epochs, less where the "
+            "validation loss stops falling."
+        )
+    return chosen
 
 
 def _of_labels(step: Step, classes: int) -> Step:

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.images import InputSpec
 from ..data.views import Request, Views
 from ..engines.keras import KerasEngine
+from ..engines.litert import LiteRTEngine
 from ..errors import counted
 from ..frameworks import has_gpu
+from ..parallel import available_cores
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Stage
 from .extraction import REFERENCE, Extractor
@@ -95,6 +98,21 @@ def may_be_faster(wanted: str) -> bool:
     if wanted == AUTO:
         return _has_bfloat16() and not has_gpu()
     return wanted != REFERENCE
+
+
+def is_short(images: int, engine: LiteRTEngine, spec: InputSpec) -> bool:
+    """Whether float32 features take less time than it is worth to look for something faster.
+
+    Args:
+        images: How many there are.
+        engine: The usual one.
+        spec: What it takes.
+    """
+    image = np.zeros((*spec.image_size, 3), np.uint8)
+    engine.run(image)
+    started = time.perf_counter()
+    engine.run(image)
+    return images * (time.perf_counter() - started) / available_cores() < _WORTH_SECONDS
 
 
 def _has_bfloat16() -> bool:

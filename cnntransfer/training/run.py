@@ -40,7 +40,7 @@ from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
 from .plan import auto_views, check_apart, input_spec, resolve, view_count
-from .precision import Choice, choose_precision, may_be_faster
+from .precision import Choice, choose_precision, is_short, may_be_faster
 from .record import describe, describe_data, write_tables
 from .stages import Trained, TrainingData, train
 from .tensorboard import write_events
@@ -142,8 +142,7 @@ def _run(
         trunk.begin()
 
     with clock.step("read images"):
-        is_usual = not may_be_faster(recipe.precision) and not has_gpu()
-        engine = litert.engine() if litert.is_ready and is_usual else None
+        engine = _first_engine(recipe, litert, spec, len(listing.entries))
         more_views = unfreezes or auto_views(len(listing.entries)) > 1 or recipe.views != AUTO
         with FirstLook(spec, engine, keep_pixels=more_views) as look:
             dataset, pixels = read_dataset(listing, spec.input, observer, look.knows, look)
@@ -216,6 +215,19 @@ def _run(
             }
         )
     return Bundle.open(output)
+
+
+def _first_engine(
+    recipe: Recipe, litert: LiteRTTrunk, spec: TrunkSpec, images: int
+) -> LiteRTEngine | None:
+    """What computes features while images are read, where it is sure that they will be used."""
+    if not litert.is_ready or has_gpu():
+        return None
+    if may_be_faster(recipe.precision) and not (
+        recipe.precision == AUTO and is_short(images, litert.engine(), spec.input)
+    ):
+        return None
+    return litert.engine()
 
 
 def _train(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnntransfer.data.images import InputSpec
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Stage
 from cnntransfer.training import precision
@@ -14,6 +15,7 @@ from cnntransfer.training.precision import (
     choose_precision,
     choose_stage_precision,
     cosines,
+    is_short,
     may_be_faster,
 )
 
@@ -118,6 +120,21 @@ def test_where_float32_is_not_the_only_choice(monkeypatch, wanted, with_it, with
     for has_it, expected in ((True, with_it), (False, without)):
         monkeypatch.setattr(precision, "_has_bfloat16", lambda has_it=has_it: has_it)
         assert may_be_faster(wanted) is expected
+
+
+@pytest.mark.parametrize(("images", "expected"), [(79, True), (81, False)])
+def test_whether_anything_faster_is_looked_for(monkeypatch, images, expected):
+    """0.5 s an image on two cores: 80 images take 20 s."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+
+    def run(image):
+        assert image.shape == (6, 4, 3)
+        clock.now += 0.5
+
+    monkeypatch.setattr(precision, "time", clock)
+    monkeypatch.setattr(precision, "available_cores", lambda: 2)
+    spec = InputSpec((6, 4))
+    assert is_short(images, SimpleNamespace(run=run), spec) is expected
 
 
 def test_beside_a_graphics_processor_the_processor_is_not_asked(monkeypatch):
