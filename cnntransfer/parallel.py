@@ -93,6 +93,19 @@ def meanwhile(function: Callable[[], object]) -> Iterator[None]:
     future.result()
 
 
+@contextmanager
+def products_on_one_thread() -> Iterator[None]:
+    """NumPy's products of matrices run on one thread while the block runs.
+
+    For narrow ones more threads gain little, and lose twentyfold as soon as anything else wants a
+    core: they wait for each other at every product.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 0
 ) -> Iterator[Result]:

@@ -8,7 +8,14 @@ import time
 
 import pytest
 
-from cnntransfer.parallel import Later, available_cores, meanwhile, ordered_map, start
+from cnntransfer.parallel import (
+    Later,
+    available_cores,
+    meanwhile,
+    ordered_map,
+    products_on_one_thread,
+    start,
+)
 
 
 def test_results_come_in_order_whatever_the_items_take():
@@ -162,3 +169,15 @@ def test_errors_of_meanwhile_arrive():
     with pytest.raises(KeyError, match="block"), meanwhile(lambda: done.append(1)):
         raise KeyError("block")
     assert done == [1]
+
+
+def test_products_run_on_one_thread_and_then_as_before():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    with products_on_one_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data.views import Views
 from ..models.head import HeadModel, Layer, head_layers, initial_weights, joined
+from ..parallel import products_on_one_thread
 from ..progress import SILENT, Observer
 from ..recipe import HEAD_STAGE, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint
@@ -120,8 +121,19 @@ def fit_head(
     Raises:
         TrainingError: the loss is no number.
     """
-    if recipe.head.ensemble == 1:
-        return _fit(recipe, stages, data, observer, checkpoint)
+    with products_on_one_thread():
+        if recipe.head.ensemble == 1:
+            return _fit(recipe, stages, data, observer, checkpoint)
+        return _fit_ensemble(recipe, stages, data, observer, checkpoint)
+
+
+def _fit_ensemble(
+    recipe: Recipe,
+    stages: Sequence[Stage],
+    data: HeadData,
+    observer: Observer,
+    checkpoint: Checkpoint,
+) -> FittedHead:
     members = _members(recipe)
     layers = data.layers(recipe)
     begun = joined(layers, [data.initial_head(member) for member in members])
