@@ -24,7 +24,7 @@ from .images import InputSpec, read, read_bytes
 from .index import Entry, Listing
 
 #: Decoded pixels kept in memory, so that several views and epochs decode a photo only once.
-PIXEL_BUDGET = 512 * 2**20
+PIXEL_BUDGET = 384 * 2**20
 
 
 @dataclass(frozen=True)
