@@ -15,8 +15,6 @@ from cnntransfer.recipe import Recipe
 SMALL_RECIPE = {
     "image_size": 64,
     "batch_size": 8,
-    "head.ensemble": 1,
-    "stages.head.learning_rate": 1e-3,
     "stages.head.epochs": 40,
 }
 

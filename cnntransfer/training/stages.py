@@ -35,7 +35,7 @@ from ..models.classifier import (
 )
 from ..models.head import HeadModel
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, HEAD_STAGE, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, Head, Recipe, Stage
 from .activations import Activations
 from .batch_augmenter import BatchAugmenter
 from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
@@ -47,6 +47,8 @@ from .objective import Objective, objective
 from .precision import choose_stage_precision
 from .sources import StreamSource
 
+#: What a head without hidden layers does without.
+_HIDDEN_ONLY = ("learning_rate", "schedule", "warmup")
 #: What a head that is trained on features does without.
 _UNFROZEN_ONLY = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
 
@@ -88,7 +90,8 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
 
     Raises:
         UsageError: an unknown block, a frozen stage after one that unfreezes, or with a setting
-            that only such a stage has; or batches to be augmented where none go end to end.
+            that only such a stage has, or only a head with hidden layers; or batches to be
+            augmented where none go end to end.
     """
     unfrozen = ""
     for stage in recipe.stages:
@@ -100,11 +103,19 @@ def check_stages(recipe: Recipe, backbone: Backbone) -> None:
                 f"(unfreeze: none) after {unfrozen!r}. Change their order."
             )
         else:
-            _check_frozen_stage(stage)
+            _check_frozen_stage(stage, recipe.head)
     _check_batch_augmentation(recipe, unfreezes=bool(unfrozen))
 
 
-def _check_frozen_stage(stage: Stage) -> None:
+def _check_frozen_stage(stage: Stage, head: Head) -> None:
+    for name in () if head.units else _HIDDEN_ONLY:
+        value = getattr(stage, name)
+        if value != getattr(HEAD_STAGE, name):
+            raise UsageError(
+                f"stages: expected a head with hidden layers, which learns step by step. Received: "
+                f"{name}: {value} in {stage.name!r} for a head without any, which is solved. Leave "
+                "it out, or add --head-units 256"
+            )
     for name in _UNFROZEN_ONLY:
         value = getattr(stage, name)
         if value != getattr(HEAD_STAGE, name):

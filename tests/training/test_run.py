@@ -148,7 +148,6 @@ def finetuned(photos, tmp_path_factory):
             "image_size": 64,
             "batch_size": 64,
             "stages.head.epochs": 3,
-            "stages.head.learning_rate": 1e-4,
             "stages.finetune.unfreeze": "block13",
             "stages.finetune.epochs": 2,
             "stages.finetune.learning_rate": 1e-5,

@@ -12,7 +12,7 @@ from cnntransfer.models.classifier import (
     waist_below,
 )
 from cnntransfer.models.weights import find_weights
-from cnntransfer.recipe import Recipe, Stage
+from cnntransfer.recipe import Head, Recipe, Stage
 from cnntransfer.training.stages import check_frozen, check_stages, layer_digests
 
 MOBILENET = get_backbone("mobilenet")
@@ -61,6 +61,21 @@ def test_a_frozen_stage_with_settings_of_others(setting, value):
         f"{value} in 'head' (unfreeze: none). Leave it out there."
     )
     check_stages(Recipe(stages=(Stage(unfreeze="all", **{setting: value}),)), MOBILENET)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("learning_rate", 0.01), ("schedule", "cosine"), ("warmup", 0.1)]
+)
+def test_a_head_that_is_solved_takes_no_steps(setting, value):
+    stage = Stage(**{setting: value})
+    with pytest.raises(UsageError) as caught:
+        check_stages(Recipe(stages=(stage,)), MOBILENET)
+    assert str(caught.value) == (
+        "stages: expected a head with hidden layers, which learns step by step. Received: "
+        f"{setting}: {value} in 'head' for a head without any, which is solved. Leave it out, or "
+        "add --head-units 256"
+    )
+    check_stages(Recipe(head=Head(units=(8,)), stages=(stage,)), MOBILENET)
 
 
 MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0.5}
