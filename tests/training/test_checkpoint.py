@@ -78,7 +78,7 @@ def recipe(photos):
         {
             "image_size": 64,
             "batch_size": 8,
-            "head.ensemble": 1,
+            "head.units": 16,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,
             "stages.finetune.unfreeze": "block13",
