@@ -86,6 +86,8 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "metrics.*.balanced_accuracy": _NUMBER,
     "seconds": _OBJECT,
     "seconds.*": _NUMBER,
+    "forecast": _OBJECT,
+    "forecast.*": _NUMBER,
     "versions": _OBJECT,
     "versions.*": _TEXT,
 }

@@ -313,6 +313,15 @@ def _recipe(
     return recipe.override(values)
 
 
+def _forecast(metadata: dict[str, Any]) -> str:
+    """How long what was foreseen was to take, and how long it took."""
+    if "forecast" not in metadata:
+        return ""
+    foreseen = sum(metadata["forecast"].values())
+    took = sum(metadata["seconds"][step] for step in ("compute features", "train"))
+    return f" (features and training {took:.0f}, foreseen {foreseen:.0f})"
+
+
 def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
     lines = []
     for subset, title in (("val", "Validation"), ("test", "Test")):
@@ -328,5 +337,6 @@ def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
     lines.append(
         f"Time     {sum(seconds.values()):.1f} s: "
         + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
+        + _forecast(metadata)
     )
     return lines

@@ -52,13 +52,17 @@ class Activations:
         digests: Sequence[str],
         views: Views,
     ) -> None:
-        self.shape = tuple(int(side) for side in waist.tensor.shape[1:])
-        self.dtype = np.dtype(_DTYPE)
+        self.shape, self.dtype = self.form(waist)
         below = hashlib.sha256("".join(digests[: waist.layers]).encode()).hexdigest()
         described = {**description, "cut": waist.layers, "below": below}
         self._store = ViewStore("activations", described, views, self.shape, _DTYPE)
         self._waist = waist
         self._precision = str(description["precision"])
+
+    @staticmethod
+    def form(waist: Waist) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of the activation of one view."""
+        return tuple(int(side) for side in waist.tensor.shape[1:]), np.dtype(_DTYPE)
 
     def __call__(self, request: Request) -> NDArray[Any]:
         """The activation of a view, float16; :meth:`prepare` has made it."""

@@ -162,6 +162,8 @@ class CheckpointFolder(Checkpoint):
         self.recipe = Recipe()
         #: What the arithmetic of a run that goes on was compared on.
         self.choice: Choice | None = None
+        #: Whether the run goes on from what was kept of it.
+        self.is_resumed = False
         self._folder = unfinished(output)
         self._observer = observer
         self._facts: dict[str, Any] = {}
@@ -207,7 +209,7 @@ class CheckpointFolder(Checkpoint):
         _check_recipe(recipe, output)
         checkpoint.recipe = recipe
         checkpoint._facts = facts
-        checkpoint._is_written = True
+        checkpoint.is_resumed = checkpoint._is_written = True
         checkpoint._reached = checkpoint._last_reached() or "the beginning of training"
         return checkpoint
 

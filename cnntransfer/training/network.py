@@ -23,8 +23,7 @@ from .sources import Step, StreamSource
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
-#: From so many seconds on, a stage says how long it will take.
-_WORTH_SAYING = 10.0
+_TIMED_STEPS = 3
 
 #: Takes the mean gradients over a batch, and how many examples it has.
 Take = Callable[[Sequence[Any], Any], None]
@@ -127,16 +126,24 @@ class Network(Variables):
         with self._optimizer.averaged():
             return self._validation.epoch(self._judge, 0)
 
-    def seconds_per_step(self) -> float:
-        """How long a step of training takes; nothing is learned from it."""
-        batch = self._training.first_batch()
+    def seconds_per_epoch(self) -> float:
+        """How long training and validating take; nothing is learned from it."""
         before = self.arrays()
-        self._learn(*batch)  # Builds the graph.
-        started = time.perf_counter()
-        self._learn(*batch)
-        seconds = time.perf_counter() - started
+        seconds = self._training.steps * self._seconds(self._learn, self._training)
         self.put(before)
-        return seconds
+        return seconds + self._validation.steps * self._seconds(self._judge, self._validation)
+
+    @staticmethod
+    def _seconds(run: Step, source: StreamSource) -> float:
+        """How long a step takes, the fastest of some: what else the machine does passes by."""
+        batch = next(source.batches(0))
+        run(*batch)  # Builds the graph.
+        seconds = []
+        for _ in range(_TIMED_STEPS):
+            started = time.perf_counter()
+            run(*batch)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds)
 
     def get_weights(self) -> list[NDArray[Any]]:
         """Those that :meth:`validate` judges: where an average is kept, its."""
@@ -150,35 +157,30 @@ class Network(Variables):
 
 
 def choose_jit(
-    stage: Stage, steps: int, learner: Callable[[Stage], Network], observer: Observer = SILENT
-) -> Stage:
+    stage: Stage, learner: Callable[[Stage], Network], observer: Observer = SILENT
+) -> tuple[Stage, float]:
     """Settle a stage's ``jit_compile``: XLA where the stage is long and that is faster here.
-
-    What was measured for that also says how long the stage will take.
 
     Args:
         stage: See there.
-        steps: Of the whole stage.
         learner: Makes what is fitted in it.
+        observer: Hears of XLA.
+
+    Returns:
+        The stage, and how many seconds all of its epochs will take.
     """
-    if stage.jit_compile != AUTO:
-        return stage
-    plain, compiled = (dataclasses.replace(stage, jit_compile=how) for how in ("none", "xla"))
-    chosen, seconds = plain, steps * learner(plain).seconds_per_step()
+    how = "none" if stage.jit_compile == AUTO else stage.jit_compile
+    chosen, compiled = (dataclasses.replace(stage, jit_compile=one) for one in (how, "xla"))
+    seconds = stage.epochs * learner(chosen).seconds_per_epoch()
     # XLA has other arithmetic for what bfloat16 is used for.
-    if seconds >= _WORTH_SECONDS and stage.precision == "float32":
-        faster = steps * learner(compiled).seconds_per_step()
+    is_worth_it = seconds >= _WORTH_SECONDS and stage.precision == "float32"
+    if stage.jit_compile == AUTO and is_worth_it:
+        faster = stage.epochs * learner(compiled).seconds_per_epoch()
         ratio = seconds / faster
         if ratio >= _LEAST_RATIO:
             observer.note(f"Stage {stage.name!r} compiled by XLA: {ratio:.1f} times as fast here.")
-            chosen, seconds = compiled, faster
-    if seconds >= _WORTH_SAYING:
-        minutes = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-        observer.note(
-            f"Stage {stage.name!r}: about {minutes} for all {stage.epochs} epochs, less where the "
-            "validation loss stops falling."
-        )
-    return chosen
+            return compiled, faster
+    return chosen, seconds
 
 
 def _of_labels(step: Step, classes: int) -> Step:

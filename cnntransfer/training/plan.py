@@ -13,7 +13,7 @@ from ..errors import OutputError, UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
 from ..recipe import AUTO, FEATURE_BLOCKS, Recipe
-from .stages import check_stages
+from .checks import check
 
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
@@ -52,8 +52,7 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
     backbone = get_backbone(recipe.backbone)
     size = recipe.image_size or (backbone.default_size, backbone.default_size)
     check_image_size(backbone, size)
-    check_stages(recipe, backbone)
-    _check_ensemble(recipe)
+    check(recipe, backbone)
     resolved = dataclasses.replace(
         recipe,
         backbone=backbone.name,
@@ -78,15 +77,6 @@ def _feature_blocks(recipe: Recipe, backbone: Backbone) -> int:
             f"{backbone.name}. Received: {blocks}."
         )
     return blocks
-
-
-def _check_ensemble(recipe: Recipe) -> None:
-    if recipe.head.ensemble > 1 and not recipe.head.units:
-        raise UsageError(
-            "--ensemble: expected a head with hidden layers, whose beginning is left to chance. "
-            f"Received: {recipe.head.ensemble} heads without any, which would all be the same. "
-            "Add --head-units 256"
-        )
 
 
 def default_output(recipe: Recipe) -> Path:

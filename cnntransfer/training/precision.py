@@ -19,7 +19,7 @@ from ..errors import counted
 from ..frameworks import has_gpu
 from ..parallel import available_cores
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Stage
+from ..recipe import AUTO
 from .extraction import REFERENCE, Extractor
 from .features import Engine, Features
 
@@ -29,8 +29,8 @@ _FASTER = "bfloat16"
 #: imported.
 _WORTH_SECONDS = 20.0
 _SAMPLE = 32
-#: So many of them tell how fast the usual way is.
-_TIMED = 8
+#: So many of them tell how fast a way is.
+TIMED_IMAGES = 8
 _LEAST_COSINE = 0.999
 #: Layers that train adapt to their arithmetic (Kalamkar 2019, arXiv:1905.12322): for them the
 #: comparison only keeps nonsense out.
@@ -81,11 +81,11 @@ def choose_precision(
     step = max(1, len(held_out.samples) // _SAMPLE)
     sample = [int(position) for position in held_out.samples[::step][:_SAMPLE]]
     wanted_rows = [(position, 0) for position in sample]
-    _, seconds = _timed(extractor.engine(REFERENCE), extractor.views, wanted_rows[:_TIMED])
+    _, seconds = timed(extractor.engine(REFERENCE), extractor.views, wanted_rows[:TIMED_IMAGES])
     if missing * seconds < _WORTH_SECONDS:
         return Choice(REFERENCE)
 
-    faster, faster_seconds = _timed(extractor.engine(_FASTER), extractor.views, wanted_rows)
+    faster, faster_seconds = timed(extractor.engine(_FASTER), extractor.views, wanted_rows)
     title = f"Features of {counted(missing, 'view')}"
     ratio = seconds / faster_seconds
     if _is_better(title, ratio, cosines(held_out.of(sample), faster), _LEAST_COSINE, observer):
@@ -127,27 +127,21 @@ def _has_bfloat16() -> bool:
     return not _BFLOAT16_FLAGS.isdisjoint(said.split())
 
 
-def choose_stage_precision(
-    stage: Stage, model: Any, views: Views, observer: Observer = SILENT
-) -> str:
-    """Settle a stage's ``auto``: bfloat16 where TensorFlow is faster with it and as exact.
+def choose_stage_precision(model: Any, views: Views, observer: Observer = SILENT) -> str:
+    """Settle ``auto`` for stages that unfreeze layers: bfloat16 where it is faster and as exact.
 
     Args:
-        stage: It unfreezes layers, so it is TensorFlow that runs them.
-        model: Keras model, image -> features.
+        model: Keras model, image -> features; it is TensorFlow that runs such a stage.
         views: Some of their held-out images are what is compared.
+        observer: Hears of bfloat16.
     """
-    if stage.precision != AUTO:
-        return stage.precision
     if not _has_bfloat16():
         return REFERENCE
     sample = views.requests(1, "val")[:_SAMPLE]
-
     (features, seconds), (faster, faster_seconds) = (
-        _timed(KerasEngine(model, precision), views, sample) for precision in (REFERENCE, _FASTER)
+        timed(KerasEngine(model, precision), views, sample) for precision in (REFERENCE, _FASTER)
     )
-    title = f"Stage {stage.name!r}"
-    ratio = seconds / faster_seconds
+    title, ratio = "Unfrozen layers", seconds / faster_seconds
     is_better = _is_better(title, ratio, cosines(features, faster), _LEAST_STAGE_COSINE, observer)
     return _FASTER if is_better else REFERENCE
 
@@ -171,7 +165,7 @@ def _is_better(
     return True
 
 
-def _timed(
+def timed(
     engine: Engine, views: Views, requests: Sequence[Request]
 ) -> tuple[NDArray[np.float32], float]:
     """Features, and the seconds that one image takes: of the second half, as the first prepares."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,12 @@ from .checkpoint import CheckpointFolder
 from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
+from .forecast import Forecast, settle
+from .heads import FittedHead, HeadData, fit_head
 from .plan import auto_views, check_apart, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
 from .record import describe, describe_data, write_tables
-from .stages import Trained, TrainingData, train
+from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
 
 _PARITY_IMAGES = 4
@@ -159,24 +161,38 @@ def _run(
     extractor = Extractor(spec, views, trunk, observer, litert)
     with clock.step("prepare the backbone"):
         converted = litert.converted()
+    requests = views.requests(int(recipe.views), "train")
+    forecast: Forecast | None = None
+    if unfreezes:
+        with clock.step("load TensorFlow"):
+            trunk.result()
+        if not checkpoint.is_resumed:
+            with clock.step("forecast"):
+                every = requests + views.requests(1, "val", "test")
+                recipe, forecast = settle(recipe, extractor, trunk.result(), every, observer)
     with clock.step("compute features"):
         held_out = extractor.features(views.requests(1, "val", "test"))
-        requests = views.requests(int(recipe.views), "train")
         choice = checkpoint.choice or choose_precision(
             recipe.precision, extractor, requests, held_out, observer
         )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.to_learn_from(requests, recipe.precision)
-    if unfreezes:
-        with clock.step("load TensorFlow"):
-            trunk.result()
     with clock.step("load scikit-learn"):
         # Not while training: an import keeps Python's lock from hundreds of short operations.
         metrics_ready.result()
     with clock.step("train"):
-        recipe, trained = _train(
-            recipe, extractor, views, trunk.result, choice, held_out, training, observer, checkpoint
+        fitted = _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)
+        trained = fit_unfrozen(
+            checkpoint.recipe,
+            backbone,
+            trunk.result,
+            fitted,
+            views,
+            spec.description,
+            observer,
+            checkpoint,
         )
+        recipe = checkpoint.recipe
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
@@ -212,6 +228,7 @@ def _run(
                 "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
                 "parity": parity,
                 "seconds": clock.seconds,
+                **({} if forecast is None else {"forecast": dict(forecast.seconds)}),
             }
         )
     return Bundle.open(output)
@@ -230,42 +247,41 @@ def _first_engine(
     return litert.engine()
 
 
-def _train(
+def _fit_head(
     recipe: Recipe,
     extractor: Extractor,
-    views: Views,
-    trunk: Callable[[], Trunk],
     choice: Choice,
     held_out: Features,
     training: Features,
     observer: Observer,
     checkpoint: CheckpointFolder,
-) -> tuple[Recipe, Trained]:
-    """Train; once more in float32 should the faster arithmetic not be as good as it seemed."""
-    backbone = extractor.spec.backbone
-    description = extractor.spec.description
-    widths = extractor.spec.widths
-    data = TrainingData(views, training, held_out, widths, int(recipe.views), description)
+) -> FittedHead:
+    """Fit the head; once more in float32 should the faster arithmetic not be as good as it seemed.
+
+    What was settled by then is in the checkpoint's recipe.
+    """
+    views, spec = extractor.views, extractor.spec
     checkpoint.begin(recipe, choice)
-    trained = train(recipe, backbone, trunk, data, observer, checkpoint)
-    recipe = trained.recipe
-    if choice.features is None or trained.classifier is not None:
-        return recipe, trained
+    data = HeadData(views, training, held_out, spec.widths)
+    stages = frozen_stages(recipe, spec.backbone)
+    fitted = fit_head(recipe, stages, data, observer, checkpoint)
+    if choice.features is None:
+        return fitted
     labels = views.dataset.labels()[list(choice.sample)]
-    right = [
-        trained.head(rows).argmax(axis=1) == labels
+    faster, reference = (
+        int((fitted.model(rows).argmax(axis=1) == labels).sum())
         for rows in (choice.features, held_out.of(choice.sample))
-    ]
-    if right[0].sum() == right[1].sum():
-        return recipe, trained
+    )
+    if reference >= faster:  # It is in float32 that the head will be used.
+        return fitted
     observer.note(
-        f"In {recipe.precision} {right[0].sum()} of {len(labels)} held-out images are right, in "
-        f"{REFERENCE} {right[1].sum()}: training again on {REFERENCE} features."
+        f"Of {len(labels)} held-out images {faster} are right in {recipe.precision}, and "
+        f"{reference} in {REFERENCE}: learning from {REFERENCE} features instead."
     )
     recipe = dataclasses.replace(recipe, precision=REFERENCE)
     training = extractor.to_learn_from(views.requests(int(recipe.views), "train"), REFERENCE)
     choice = Choice(REFERENCE)
-    return _train(recipe, extractor, views, trunk, choice, held_out, training, observer, checkpoint)
+    return _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)
 
 
 def _convert_tuned(

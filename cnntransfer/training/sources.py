@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,38 +20,47 @@ from .order import Order
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
+@dataclass(frozen=True)
+class Feed:
+    """What a network is fitted to, view by view.
+
+    Attributes:
+        fetch: Gives the array of a view of an image; called on several threads.
+        shape: The shape of such an array.
+        dtype: Its type.
+        views: How many views there are of every image; ``None`` for a new one in every epoch.
+    """
+
+    fetch: Callable[[Request], NDArray[Any]]
+    shape: tuple[int, ...]
+    dtype: Any
+    views: int | None
+
+
 class StreamSource:
     """A subset's images, or what the frozen layers made of them, fetched batch by batch.
 
     Args:
-        fetch: Gives the array of a request; called on several threads.
-        shape: The shape of such an array.
-        dtype: Its type.
+        feed: Where they come from.
         dataset: Labels and subsets.
         subset: ``train`` or ``val``.
         batch_size: Arrays per step.
         seed: Decides the order and the views of each epoch; ``None`` (validation) keeps the order
             and shows the images themselves.
-        views: How many views there are to choose from; ``None`` for a new one every epoch.
     """
 
     def __init__(
         self,
-        fetch: Callable[[Request], NDArray[Any]],
-        shape: Sequence[int],
-        dtype: Any,
+        feed: Feed,
         dataset: Dataset,
         subset: str,
         batch_size: int,
         seed: int | None,
-        views: int | None = None,
     ) -> None:
-        self._fetch = fetch
-        self._shape, self._dtype = shape, dtype
+        self._feed = feed
         self._positions = dataset.subset(subset)
         self._labels = dataset.labels()[self._positions]
         self._order = Order(len(self._positions), batch_size, seed)
-        self._views = views
 
     @property
     def steps(self) -> int:
@@ -67,7 +77,7 @@ class StreamSource:
         graph: Step = tf.function(
             lambda arrays, labels: step(tf.cast(arrays, tf.float32), labels),
             input_signature=[
-                tf.TensorSpec([None, *self._shape], self._dtype),
+                tf.TensorSpec([None, *self._feed.shape], self._feed.dtype),
                 tf.TensorSpec([None], tf.int64),
             ],
             jit_compile=jit,
@@ -77,15 +87,11 @@ class StreamSource:
     def epoch(self, run: Step, number: int) -> tuple[float, float]:
         """Run a step over all batches of an epoch; mean loss and accuracy."""
         sums = np.zeros(2)
-        for arrays, labels in self._batches(number):
+        for arrays, labels in self.batches(number):
             sums += [float(figure) for figure in run(arrays, labels)]
         return float(sums[0]) / self._order.size, float(sums[1]) / self._order.size
 
-    def first_batch(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Arrays and labels of the first batch of the first epoch."""
-        return next(self._batches(0))
-
-    def _batches(self, epoch: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    def batches(self, epoch: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Arrays and labels of every batch; the next ones are fetched meanwhile."""
         order, views, size = (
             self._order.of(epoch),
@@ -93,7 +99,7 @@ class StreamSource:
             self._order.batch_size,
         )
         requests = ((self._positions[row], int(views[row])) for row in order.tolist())
-        arrays = ordered_map(self._fetch, requests, available_cores(), ahead=2 * size)
+        arrays = ordered_map(self._feed.fetch, requests, available_cores(), ahead=2 * size)
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             yield np.stack([next(arrays) for _ in rows]), self._labels[rows]
@@ -103,8 +109,8 @@ class StreamSource:
         size, seed = self._order.size, self._order.seed
         if seed is None:
             return np.zeros(size, np.int64)  # View 0 is the image itself.
-        if self._views is None:
+        if self._feed.views is None:
             return np.full(size, epoch + 1, np.int64)
         # Every image goes through all its views, each at a place of its own in the cycle.
-        offsets = np.random.default_rng(seed).integers(self._views, size=size)
-        return (offsets + epoch) % self._views
+        offsets = np.random.default_rng(seed).integers(self._feed.views, size=size)
+        return (offsets + epoch) % self._feed.views

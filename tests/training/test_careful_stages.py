@@ -16,7 +16,7 @@ from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Network
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.precision import Choice
-from cnntransfer.training.sources import StreamSource
+from cnntransfer.training.sources import Feed, StreamSource
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
@@ -55,17 +55,9 @@ def network(augmentation=EVERYTHING, batch_size=4, depends_on_batch=True, **sett
         ],
         name="tiny",
     )
+    feed = Feed(lambda request: IMAGES[request[0]], (12, 10, 3), np.uint8, 1)
     training, validation = (
-        StreamSource(
-            lambda request: IMAGES[request[0]],
-            (12, 10, 3),
-            np.uint8,
-            DATASET,
-            subset,
-            batch_size,
-            seed,
-            1,
-        )
+        StreamSource(feed, DATASET, subset, batch_size, seed)
         for subset, seed in (("train", 0), ("val", None))
     )
     blocks = [model.get_layer(name).trainable_variables for name in ("normalise", "conv")]
@@ -127,10 +119,10 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, monkeypat
     assert_equal(resumed, whole)
 
 
-def test_measuring_a_step_changes_nothing():
+def test_measuring_an_epoch_changes_nothing():
     learner, other = network(**CAREFUL), network(**CAREFUL)
     before = learner.arrays()
-    assert learner.seconds_per_step() > 0
+    assert learner.seconds_per_epoch() > 0
     assert_equal(learner.arrays(), before)
     assert learner.train_epoch(0) == other.train_epoch(0)
     assert_equal(learner.arrays(), other.arrays())

@@ -19,7 +19,7 @@ from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Recipe, Stage
 from cnntransfer.training import checkpoint as module
 from cnntransfer.training import run as run_module
-from cnntransfer.training import stages
+from cnntransfer.training import unfrozen
 from cnntransfer.training.checkpoint import (
     NOTHING_KEPT,
     CheckpointFolder,
@@ -27,6 +27,7 @@ from cnntransfer.training.checkpoint import (
     unfinished,
 )
 from cnntransfer.training.examples import Examples
+from cnntransfer.training.features import Features
 from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Variables
 from cnntransfer.training.objective import Objective
@@ -270,40 +271,59 @@ def test_an_ensemble_that_was_fitted_is_not_fitted_again(recipe, tmp_path):
 
 
 def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, monkeypatch):
-    """Features that are no good: the head is trained once more, also when that was interrupted."""
+    """Features that are no good in float32: the head is fitted once more, interrupted or not."""
 
     def choose(wanted, extractor, requests, held_out, observer):
         sample = tuple(int(position) for position in held_out.samples)
-        return Choice("float32", sample, -held_out.values)
+        return Choice("float32", sample, held_out.values) if wanted == "auto" else Choice(wanted)
 
+    def of(features, samples, original=Features.of):
+        rows = original(features, samples)
+        return -rows if isinstance(samples, tuple) else rows  # Those that are compared.
+
+    monkeypatch.setattr(run_module, "choose_precision", choose)
+    monkeypatch.setattr(Features, "of", of)
     recipe = small_recipe.override({"stages.head.epochs": 3, "views": 1})
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "choose_precision", choose)
-        stop(recipe, tmp_path / "x", "head", 3)
+    stop(recipe, tmp_path / "x", "head", 3)
     first, second = Listener("head", 2), Listener()
     with pytest.raises(Stopped):
         resume(tmp_path / "x", observer=first)
-    assert any("training again" in note for note in first.notes)
+    assert any("learning from float32 features instead" in note for note in first.notes)
     assert first.epochs == [("head", 3), ("head", 1), ("head", 2)]
     resume(tmp_path / "x", observer=second)
-    assert not any("training again" in note for note in second.notes)
+    assert not any("instead" in note for note in second.notes)
     assert second.epochs == [("head", 2), ("head", 3)]
+
+
+def test_the_head_is_judged_before_layers_are_unfrozen(recipe, tmp_path, monkeypatch):
+    """Otherwise the stage would be run twice; and it adapts to its own arithmetic anyway."""
+
+    def choose(wanted, extractor, requests, held_out, observer):
+        sample = tuple(int(position) for position in held_out.samples)
+        return Choice("float32", sample, np.zeros_like(held_out.values))
+
+    monkeypatch.setattr(run_module, "choose_precision", choose)
+    watched = Listener()
+    run(recipe, tmp_path / "x", observer=watched)
+    heads = [epoch for stage, epoch in watched.epochs if stage == "head"]
+    assert heads == list(range(1, len(heads) + 1))
+    assert not any("instead" in note for note in watched.notes)  # It is better in float32.
 
 
 def test_a_stage_that_began_on_pixels_stays_there(recipe, tmp_path, monkeypatch):
     """Activations are dearer to be without: there may be no room for them any more."""
-    monkeypatch.setattr(stages.Activations, "prepare", lambda *_: False)
+    monkeypatch.setattr(unfrozen.Activations, "prepare", lambda *_: False)
     before, after = Listener("finetune", 2), Listener("finetune", 2)
     with pytest.raises(Stopped):
         run(recipe, tmp_path / "x", observer=before)
-    monkeypatch.delattr(stages.Activations, "prepare")
+    monkeypatch.delattr(unfrozen.Activations, "prepare")
     with pytest.raises(Stopped):
         resume(tmp_path / "x", observer=after)
     assert after.rows == before.rows[-1:]
 
 
 def test_a_stage_that_began_on_activations_cannot_go_on_without(stopped, monkeypatch):
-    monkeypatch.setattr(stages.Activations, "prepare", lambda *_: False)
+    monkeypatch.setattr(unfrozen.Activations, "prepare", lambda *_: False)
     with pytest.raises(OutputError, match="Expected room in the cache for the activations"):
         resume(stopped)
     assert unfinished(stopped).is_dir()

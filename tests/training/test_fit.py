@@ -17,7 +17,7 @@ from cnntransfer.training.fit import HISTORY_COLUMNS, fit
 from cnntransfer.training.network import Network
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.perceptron import Perceptron
-from cnntransfer.training.sources import StreamSource
+from cnntransfer.training.sources import Feed, StreamSource
 
 
 class Scripted:
@@ -156,7 +156,8 @@ def network(stage, l2=0.0, x=FEATURES):
     regularizer = k.regularizers.L2(l2) if l2 else None
     dense = k.layers.Dense(3, activation="softmax", kernel_regularizer=regularizer)
     model = k.Sequential([k.Input((3,)), dense])
-    source = StreamSource(lambda request: x[request[0]], (3,), x.dtype, DATASET, "train", 60, None)
+    feed = Feed(lambda request: x[request[0]], (3,), x.dtype, None)
+    source = StreamSource(feed, DATASET, "train", 60, None)
     return Network(model, stage, source, source, Objective()), lambda: model.predict_on_batch(x)
 
 

@@ -1,5 +1,6 @@
 """Keras networks as learners: what moves, what XLA changes, and when it is taken."""
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from cnntransfer.recipe import Stage
 from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Network, Variables, choose_jit
 from cnntransfer.training.objective import Objective
-from cnntransfer.training.sources import StreamSource
+from cnntransfer.training.sources import Feed, StreamSource
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
@@ -56,10 +57,9 @@ def tiny(dropout=0.5):
 
 def network_of(model, **settings):
     """It learns from batches of four, four in an epoch, the last one of three."""
+    feed = Feed(lambda request: IMAGES[request[0]], (6, 5, 3), np.uint8, 1)
     training, validation = (
-        StreamSource(
-            lambda request: IMAGES[request[0]], (6, 5, 3), np.uint8, DATASET, subset, 4, seed, 1
-        )
+        StreamSource(feed, DATASET, subset, 4, seed)
         for subset, seed in (("train", 0), ("val", None))
     )
     stage = Stage(**{"learning_rate": 0.01, "epochs": 3, **settings})
@@ -113,12 +113,12 @@ def test_the_numbers_of_another_network_are_not_taken():
 # ---- XLA
 
 
-def test_measuring_a_step_changes_nothing():
+def test_measuring_an_epoch_changes_nothing():
     model = tiny()
     network = network_of(model)
     network.train_epoch(0)  # So that the optimizer has something to lose.
     before, name = network.arrays(), network.name
-    assert 0 < network.seconds_per_step() < 60
+    assert 0 < network.seconds_per_epoch() < 60
     assert_equal(network.arrays(), before)
     assert name == network.name == "tiny"
     # The random generator is among what was put back: dropout goes on as it would have.
@@ -143,67 +143,52 @@ def test_xla_learns_the_same():
 
 @pytest.fixture
 def learner():
-    """``learner(stage)`` takes 0.5 s a step without XLA; ``learner.made`` is which were asked."""
+    """``learner(stage)`` takes 5 s an epoch without XLA; ``learner.made`` is which were asked."""
     made = []
 
     def make(stage):
         made.append(stage.jit_compile)
-        seconds = {"none": 0.5, "xla": make.compiled}[stage.jit_compile]
-        return SimpleNamespace(seconds_per_step=lambda: seconds)
+        seconds = {"none": 5.0, "xla": make.compiled}[stage.jit_compile]
+        return SimpleNamespace(seconds_per_epoch=lambda: seconds)
 
-    make.made, make.compiled = made, 0.2
+    make.made, make.compiled = made, 2.0
     return make
 
 
-LONG = Stage(name="finetune", precision="float32")
+LONG = Stage(name="finetune", precision="float32", epochs=12)
 
 
-@pytest.mark.parametrize("settled", ["none", "xla"])
-def test_what_is_settled_is_left_alone(learner, settled):
-    stage = Stage(jit_compile=settled)
-    assert choose_jit(stage, 10**6, learner) is stage
-    assert learner.made == []
+@pytest.mark.parametrize(("settled", "seconds"), [("none", 60), ("xla", 24)])
+def test_what_is_settled_is_left_alone_and_timed(learner, settled, seconds):
+    stage = dataclasses.replace(LONG, jit_compile=settled)
+    assert choose_jit(stage, learner) == (stage, seconds)
+    assert learner.made == [settled]
 
 
 @pytest.mark.parametrize(
-    ("stage", "steps"),
+    "stage",
     [
-        (LONG, 119),  # A minute is not worth it.
-        (Stage(name="finetune", precision="bfloat16"), 10**6),
+        dataclasses.replace(LONG, epochs=11),  # A minute is not worth it.
+        dataclasses.replace(LONG, epochs=10**6, precision="bfloat16"),
     ],
 )
-def test_nothing_is_compiled_where_it_is_not_worth_it_or_the_arithmetic_is_another(
-    learner, stage, steps
-):
+def test_nothing_is_compiled_where_it_is_not_worth_it_or_the_arithmetic_is_another(learner, stage):
     notes = Notes()
-    assert choose_jit(stage, steps, learner, notes).jit_compile == "none"
+    settled, seconds = choose_jit(stage, learner, notes)
+    assert (settled.jit_compile, seconds) == ("none", 5 * stage.epochs)
     assert learner.made == ["none"]
-    assert not [note for note in notes.notes if "XLA" in note]
+    assert not notes.notes
 
 
 @pytest.mark.parametrize(
-    ("compiled", "taken"), [(0.2, True), (0.45, True), (0.46, False), (9, False)]
+    ("compiled", "taken"), [(2.0, True), (4.5, True), (4.6, False), (90, False)]
 )
 def test_a_long_stage_is_compiled_where_that_is_faster(learner, compiled, taken):
     notes = Notes()
     learner.compiled = compiled
-    stage = choose_jit(LONG, 120, learner, notes)
+    stage, seconds = choose_jit(LONG, learner, notes)
     assert learner.made == ["none", "xla"]
     assert stage.jit_compile == ("xla" if taken else "none")
-    said = f"Stage 'finetune' compiled by XLA: {0.5 / compiled:.1f} times as fast here."
-    *compiled_note, estimate = notes.notes
-    assert compiled_note == ([said] if taken else [])
-    seconds = 120 * (compiled if taken else 0.5)
-    assert f"about {seconds:.0f} s for all 200 epochs" in estimate
-
-
-@pytest.mark.parametrize(
-    ("steps", "said"),
-    [(19, None), (20, "about 10 s"), (180, "about 2 min"), (1300, "about 11 min")],
-)
-def test_how_long_a_stage_will_take(learner, steps, said):
-    notes = Notes()
-    learner.compiled = 9
-    choose_jit(LONG, steps, learner, notes)
-    assert len(notes.notes) == (said is not None)
-    assert said is None or f"Stage 'finetune': {said} for all 200 epochs" in notes.notes[0]
+    assert seconds == 12 * (compiled if taken else 5)
+    said = f"Stage 'finetune' compiled by XLA: {5 / compiled:.1f} times as fast here."
+    assert notes.notes == ([said] if taken else [])

@@ -24,10 +24,3 @@ def test_how_many_blocks_give_features(settings, blocks):
 def test_a_backbone_with_fewer_blocks():
     with pytest.raises(UsageError, match=r"at most 5, the blocks of vgg16\. Received: 6\."):
         resolve(Recipe(data="photos", backbone="vgg16", feature_blocks=6))
-
-
-def test_an_ensemble_of_heads_that_would_all_be_the_same():
-    recipe = Recipe(data="photos").override({"head.ensemble": 3})
-    with pytest.raises(UsageError, match="Add --head-units 256"):
-        resolve(recipe)
-    resolve(recipe.override({"head.units": "16"}))

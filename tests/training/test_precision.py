@@ -164,11 +164,6 @@ def test_what_linux_says_of_the_processor(monkeypatch, tmp_path, said, expected)
     assert precision._has_bfloat16() is expected
 
 
-def test_a_stage_that_says_its_precision_measures_nothing():
-    stage = Stage(unfreeze="all", precision="bfloat16")
-    assert choose_stage_precision(stage, None, None) == "bfloat16"
-
-
 @pytest.mark.parametrize(
     ("seconds", "error", "expected"),
     [
@@ -178,7 +173,7 @@ def test_a_stage_that_says_its_precision_measures_nothing():
         (0.02, 2.0, "float32"),
     ],
 )
-def test_a_stage_measures_its_network_in_tensorflow(monkeypatch, seconds, error, expected):
+def test_unfrozen_layers_are_measured_in_tensorflow(monkeypatch, seconds, error, expected):
     """Layers that train adapt, so a difference that features may not have is forgiven."""
     monkeypatch.setattr(precision.time, "perf_counter", lambda: Engine.clock)
     monkeypatch.setattr(precision, "_has_bfloat16", lambda: True)
@@ -188,7 +183,7 @@ def test_a_stage_measures_its_network_in_tensorflow(monkeypatch, seconds, error,
     views = SimpleNamespace(
         image=None, requests=lambda *_: [(position, 0) for position in range(40)]
     )
-    assert choose_stage_precision(Stage(unfreeze="all"), None, views) == expected
+    assert choose_stage_precision(None, views) == expected
 
 
 def test_cosines():

@@ -11,7 +11,7 @@ from cnntransfer.data.images import InputSpec
 from cnntransfer.data.views import Views
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import AUGMENTATION_PRESETS
-from cnntransfer.training.sources import StreamSource
+from cnntransfer.training.sources import Feed, StreamSource
 
 SPEC = InputSpec((6, 5))
 SUBSETS = ("train", "train", "val", "train", "train", "val", "train", "train", "train")
@@ -30,7 +30,7 @@ def source_of(subset="train", batch_size=3, seed=0, preset="none", views=None):
         pixels.append(sample.path, image)
     fetch = Views(DATASET, pixels, Augmenter(AUGMENTATION_PRESETS[preset], 0)).image
     shape = (6, 5, 3)
-    return StreamSource(fetch, shape, np.uint8, DATASET, subset, batch_size, seed, views)
+    return StreamSource(Feed(fetch, shape, np.uint8, views), DATASET, subset, batch_size, seed)
 
 
 def recorded(source, epochs=(0,)):
@@ -67,15 +67,6 @@ def test_every_example_once_in_batches_the_last_one_smaller():
     # The figures are sums over all batches, divided by the number of examples.
     zeros = sum(int((labels == 0).sum()) for _, labels in batches)
     assert figures == pytest.approx((1.0, zeros / len(TRAINING)))
-
-
-def test_the_first_batch_is_that_of_the_first_epoch():
-    source = source_of(preset="strong")
-    (((images, labels), *_), _) = recorded(source)[0]
-    arrays, kinds = source.first_batch()
-    assert arrays.dtype == np.uint8
-    assert np.array_equal(arrays, images)
-    assert np.array_equal(kinds, labels)
 
 
 def test_xla_computes_the_same():

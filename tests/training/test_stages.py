@@ -1,9 +1,9 @@
-"""Stages as data: their order, the guard over frozen weights."""
+"""Stages that unfreeze layers: what is trained, the guard over frozen weights."""
 
 import numpy as np
 import pytest
 
-from cnntransfer.errors import TrainingError, UsageError
+from cnntransfer.errors import TrainingError
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import (
     build_trunk,
@@ -12,91 +12,9 @@ from cnntransfer.models.classifier import (
     waist_below,
 )
 from cnntransfer.models.weights import find_weights
-from cnntransfer.recipe import Head, Recipe, Stage
-from cnntransfer.training.stages import check_frozen, check_stages, layer_digests
+from cnntransfer.training.stages import check_frozen, layer_digests
 
 MOBILENET = get_backbone("mobilenet")
-
-
-def stages(**unfreeze):
-    return Recipe(stages=tuple(Stage(name=name, unfreeze=how) for name, how in unfreeze.items()))
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        stages(head="none"),
-        stages(head="none", more="none", top="block13", everything="all"),
-        stages(everything="all"),
-        stages(head="0", top="3"),
-    ],
-)
-def test_stages_that_can_follow_one_another(recipe):
-    check_stages(recipe, MOBILENET)
-
-
-def test_a_frozen_stage_after_an_unfrozen_one():
-    with pytest.raises(UsageError) as caught:
-        check_stages(stages(a="none", b="block13", c="none"), MOBILENET)
-    assert str(caught.value) == (
-        "stages: expected stages with a frozen trunk first. Received: 'c' (unfreeze: none) "
-        "after 'b'. Change their order."
-    )
-
-
-def test_a_block_that_the_backbone_has_not():
-    with pytest.raises(UsageError, match="Unknown block of mobilenet"):
-        check_stages(stages(a="blok13"), MOBILENET)
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [("layer_decay", 0.5), ("ema_momentum", 0.99), ("gradient_accumulation_steps", 2)],
-)
-def test_a_frozen_stage_with_settings_of_others(setting, value):
-    with pytest.raises(UsageError) as caught:
-        check_stages(Recipe(stages=(Stage(**{setting: value}),)), MOBILENET)
-    assert str(caught.value) == (
-        f"stages: expected {setting} in a stage that unfreezes layers. Received: {setting}: "
-        f"{value} in 'head' (unfreeze: none). Leave it out there."
-    )
-    check_stages(Recipe(stages=(Stage(unfreeze="all", **{setting: value}),)), MOBILENET)
-
-
-@pytest.mark.parametrize(
-    ("setting", "value"), [("learning_rate", 0.01), ("schedule", "cosine"), ("warmup", 0.1)]
-)
-def test_a_head_that_is_solved_takes_no_steps(setting, value):
-    stage = Stage(**{setting: value})
-    with pytest.raises(UsageError) as caught:
-        check_stages(Recipe(stages=(stage,)), MOBILENET)
-    assert str(caught.value) == (
-        "stages: expected a head with hidden layers, which learns step by step. Received: "
-        f"{setting}: {value} in 'head' for a head without any, which is solved. Leave it out, or "
-        "add --head-units 256"
-    )
-    check_stages(Recipe(head=Head(units=(8,)), stages=(stage,)), MOBILENET)
-
-
-MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0.5}
-
-
-def test_batches_are_augmented_only_where_images_go_through_the_whole_network():
-    for asked, what, needed in (
-        (Recipe(), "features", "--unfreeze and --fresh-augmentation"),
-        (Recipe(fresh_augmentation=True), "features", "--unfreeze and --fresh-augmentation"),
-        (stages(head="none", top="block13"), "activations", "--fresh-augmentation"),
-    ):
-        check_stages(asked, MOBILENET)
-        with pytest.raises(UsageError) as caught:
-            check_stages(asked.override(MIXED), MOBILENET)
-        assert str(caught.value) == (
-            "batch_augmentation: expected images that go through the whole network in every epoch. "
-            f"Received: random_erasing, mixup where training is on kept {what}. Add {needed}, or "
-            "leave it out."
-        )
-    whole = stages(head="none", top="block13").override({"fresh_augmentation": True})
-    check_stages(whole.override(MIXED), MOBILENET)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,78 @@
+"""Whether the parts of a recipe go together, as far as that can be told without the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import UsageError
+from ..models.backbones import Backbone
+from ..recipe import HEAD_STAGE, Head, Recipe, Stage
+
+#: What a head without hidden layers does without, and so do the stages that fit it alone.
+_OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble")
+_OF_STEPS = ("learning_rate", "schedule", "warmup")
+#: What a stage does without that leaves the backbone frozen.
+_OF_UNFROZEN_LAYERS = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
+
+
+def check(recipe: Recipe, backbone: Backbone) -> None:
+    """Check what no single setting can tell.
+
+    Raises:
+        UsageError: an unknown block; a frozen stage after one that unfreezes; a setting that would
+            have no effect, because there are no hidden layers or none are unfrozen; or batches to
+            be augmented where none go end to end.
+    """
+    head = recipe.head
+    for name in () if head.units else _changed(head, Head(), _OF_HIDDEN_LAYERS):
+        raise UsageError(
+            f"head: expected hidden layers, which {name} is for. Received: {name}: "
+            f"{getattr(head, name)} for a head without any. Leave it out, or add --head-units 256"
+        )
+    unfrozen = ""
+    for stage in recipe.stages:
+        if backbone.cut(stage.unfreeze):
+            unfrozen = stage.name
+        elif unfrozen:
+            raise UsageError(
+                f"stages: expected stages with a frozen trunk first. Received: {stage.name!r} "
+                f"(unfreeze: none) after {unfrozen!r}. Change their order."
+            )
+        else:
+            _check_frozen_stage(stage, head)
+    _check_batch_augmentation(recipe, unfreezes=bool(unfrozen))
+
+
+def _check_frozen_stage(stage: Stage, head: Head) -> None:
+    for name in () if head.units else _changed(stage, HEAD_STAGE, _OF_STEPS):
+        raise UsageError(
+            "stages: expected a head with hidden layers, which learns step by step. Received: "
+            f"{name}: {getattr(stage, name)} in {stage.name!r} for a head without any, which is "
+            "solved. Leave it out, or add --head-units 256"
+        )
+    for name in _changed(stage, HEAD_STAGE, _OF_UNFROZEN_LAYERS):
+        raise UsageError(
+            f"stages: expected {name} in a stage that unfreezes layers. Received: {name}: "
+            f"{getattr(stage, name):g} in {stage.name!r} (unfreeze: none). Leave it out there."
+        )
+
+
+def _changed(settings: Any, defaults: Any, names: Sequence[str]) -> list[str]:
+    """Those of the named settings that are not as they are by default."""
+    return [name for name in names if getattr(settings, name) != getattr(defaults, name)]
+
+
+def _check_batch_augmentation(recipe: Recipe, *, unfreezes: bool) -> None:
+    names = ", ".join(recipe.batch_augmentation.names)
+    if not names or (unfreezes and recipe.fresh_augmentation):
+        return
+    what, needed = (
+        ("kept activations", "--fresh-augmentation")
+        if unfreezes
+        else ("kept features", "--unfreeze and --fresh-augmentation")
+    )
+    raise UsageError(
+        f"batch_augmentation: expected images that go through the whole network in every epoch. "
+        f"Received: {names} where training is on {what}. Add {needed}, or leave it out."
+    )

@@ -1,0 +1,110 @@
+"""Settings that do not go together."""
+
+import pytest
+
+from cnntransfer.errors import UsageError
+from cnntransfer.models.backbones import get_backbone
+from cnntransfer.recipe import Head, Recipe, Stage
+from cnntransfer.training.checks import check
+
+MOBILENET = get_backbone("mobilenet")
+
+
+def stages(**unfreeze):
+    return Recipe(stages=tuple(Stage(name=name, unfreeze=how) for name, how in unfreeze.items()))
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        stages(head="none"),
+        stages(head="none", more="none", top="block13", everything="all"),
+        stages(everything="all"),
+        stages(head="0", top="3"),
+    ],
+)
+def test_stages_that_can_follow_one_another(recipe):
+    check(recipe, MOBILENET)
+
+
+def test_a_frozen_stage_after_an_unfrozen_one():
+    with pytest.raises(UsageError) as caught:
+        check(stages(a="none", b="block13", c="none"), MOBILENET)
+    assert str(caught.value) == (
+        "stages: expected stages with a frozen trunk first. Received: 'c' (unfreeze: none) "
+        "after 'b'. Change their order."
+    )
+
+
+def test_a_block_that_the_backbone_has_not():
+    with pytest.raises(UsageError, match="Unknown block of mobilenet"):
+        check(stages(a="blok13"), MOBILENET)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("layer_decay", 0.5), ("ema_momentum", 0.99), ("gradient_accumulation_steps", 2)],
+)
+def test_a_frozen_stage_with_settings_of_others(setting, value):
+    with pytest.raises(UsageError) as caught:
+        check(Recipe(stages=(Stage(**{setting: value}),)), MOBILENET)
+    assert str(caught.value) == (
+        f"stages: expected {setting} in a stage that unfreezes layers. Received: {setting}: "
+        f"{value} in 'head' (unfreeze: none). Leave it out there."
+    )
+    check(Recipe(stages=(Stage(unfreeze="all", **{setting: value}),)), MOBILENET)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("learning_rate", 0.01), ("schedule", "cosine"), ("warmup", 0.1)]
+)
+def test_a_head_that_is_solved_takes_no_steps(setting, value):
+    stage = Stage(**{setting: value})
+    with pytest.raises(UsageError) as caught:
+        check(Recipe(stages=(stage,)), MOBILENET)
+    assert str(caught.value) == (
+        "stages: expected a head with hidden layers, which learns step by step. Received: "
+        f"{setting}: {value} in 'head' for a head without any, which is solved. Leave it out, or "
+        "add --head-units 256"
+    )
+    check(Recipe(head=Head(units=(8,)), stages=(stage,)), MOBILENET)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("activation", "gelu"),
+        ("batch_normalization", True),
+        ("dropout", 0.3),
+        ("ensemble", 3),
+    ],
+)
+def test_a_head_without_hidden_layers_has_none_of_their_settings(setting, value):
+    with pytest.raises(UsageError) as caught:
+        check(Recipe(head=Head(**{setting: value})), MOBILENET)
+    assert str(caught.value) == (
+        f"head: expected hidden layers, which {setting} is for. Received: {setting}: {value} for a "
+        "head without any. Leave it out, or add --head-units 256"
+    )
+    check(Recipe(head=Head(units=(8,), **{setting: value})), MOBILENET)
+
+
+MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0.5}
+
+
+def test_batches_are_augmented_only_where_images_go_through_the_whole_network():
+    for asked, what, needed in (
+        (Recipe(), "features", "--unfreeze and --fresh-augmentation"),
+        (Recipe(fresh_augmentation=True), "features", "--unfreeze and --fresh-augmentation"),
+        (stages(head="none", top="block13"), "activations", "--fresh-augmentation"),
+    ):
+        check(asked, MOBILENET)
+        with pytest.raises(UsageError) as caught:
+            check(asked.override(MIXED), MOBILENET)
+        assert str(caught.value) == (
+            "batch_augmentation: expected images that go through the whole network in every epoch. "
+            f"Received: random_erasing, mixup where training is on kept {what}. Add {needed}, or "
+            "leave it out."
+        )
+    whole = stages(head="none", top="block13").override({"fresh_augmentation": True})
+    check(whole.override(MIXED), MOBILENET)
