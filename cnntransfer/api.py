@@ -129,6 +129,7 @@ def finetune(
     recipe: Recipe | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    lr_find: bool = False,
     tensorboard: bool = False,
     observer: Observer = SILENT,
     **settings: Any,
@@ -141,6 +142,7 @@ def finetune(
         recipe: Where to start from; default: the defaults.
         preset: How much to spend: ``fast``, ``balanced`` or ``best``.
         overwrite: Whether an existing folder may be replaced.
+        lr_find: Whether to find the learning rates of all stages that learn step by step.
         tensorboard: Whether the bundle is to hold the history for TensorBoard, too.
         observer: Hears of progress.
         **settings: Settings of the recipe by name, such as ``backbone="resnet50"`` or
@@ -160,7 +162,8 @@ def finetune(
     if data is not None:
         settings["data"] = os.fspath(data)
     start = (recipe or Recipe()).override({} if preset is None else preset_settings(preset))
-    _, resolved = resolve(start.override(settings))
+    wanted = start.override(settings)
+    _, resolved = resolve(wanted.finding_rates() if lr_find else wanted)
     target = Path(output).expanduser() if output else default_output(resolved)
     bundle = run_recipe(
         resolved, target, overwrite=overwrite, tensorboard=tensorboard, observer=observer

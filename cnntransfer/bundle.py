@@ -13,7 +13,8 @@
     rejected.csv      file, reason
     predictions.csv   predictions of the held-out images
 
-``tensorboard/`` is there where it was asked for: the history once more, as event files.
+Where they were asked for there are ``tensorboard/``, the history once more as event files, and
+``learning_rates.csv`` and ``.png``, the loss by learning rate.
 A bundle made of a bare pretrained network has ``model.keras``, ``model.tflite``, ``labels.txt``
 and ``metadata.json`` only.
 """
@@ -42,11 +43,13 @@ _HEAD = "head.tflite"
 _LABELS = "labels.txt"
 _RECIPE = "recipe.yaml"
 _TENSORBOARD = "tensorboard"
+_RATES_PLOT = "learning_rates.png"
 _TABLES = {
     "history": "history.csv",
     "splits": "splits.csv",
     "rejected": "rejected.csv",
     "predictions": "predictions.csv",
+    "learning_rates": "learning_rates.csv",
 }
 #: The files whose size and checksum are recorded.
 _MODELS = (_KERAS, _LITERT, _TRUNK, _HEAD)
@@ -208,12 +211,17 @@ class Bundle:
         """The event files of TensorBoard, where the run was told to write them."""
         return self.path / _TENSORBOARD
 
+    @property
+    def rates_plot(self) -> Path:
+        """The loss by learning rate, where a run looked for one."""
+        return self.path / _RATES_PLOT
+
     def has_table(self, name: str) -> bool:
         """Whether there is such a table; a bundle of a bare network has none."""
         return (self.path / _TABLES[name]).is_file()
 
     def read_table(self, name: str, *columns: str) -> list[dict[str, str]]:
-        """The rows of ``history``, ``splits``, ``rejected`` or ``predictions``.
+        """The rows of a table, such as ``history`` or ``predictions``.
 
         Args:
             name: Which table.

@@ -10,7 +10,16 @@ import pytest
 import cnntransfer
 
 PACKAGE = Path(cnntransfer.__file__).parent
-HEAVY = ("tensorflow", "keras", "ai_edge_litert", "sklearn", "scipy", "h5py", "pandas")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "ai_edge_litert",
+    "sklearn",
+    "scipy",
+    "h5py",
+    "pandas",
+    "matplotlib",
+)
 
 
 def heavy_after_importing(modules):
@@ -46,7 +55,7 @@ LAYERS = (
     ("data",),
     ("models",),
     ("engines",),
-    ("bundle",),
+    ("bundle", "plots"),
     ("metrics", "predict", "evaluate"),
     ("training",),
     ("pretrained", "export", "benchmark", "reproduce"),

@@ -198,6 +198,12 @@ _AUGMENTATION = "Augmentation of training images"
     help="Also write what the network sees, views included.",
 )
 @click.option(
+    "--lr-find",
+    is_flag=True,
+    help="Find the learning rate of every stage that learns step by step, by a range test (Smith "
+    "2017): all are auto. The bundle then has the curves in learning_rates.png.",
+)
+@click.option(
     "--tensorboard",
     is_flag=True,
     help="Also write the figures of every epoch into the bundle for TensorBoard.",
@@ -211,6 +217,7 @@ def command(
     output: str | None,
     overwrite: bool,
     show_input: str | None,
+    lr_find: bool,
     tensorboard: bool,
     as_json: bool,
     console: Console,
@@ -239,6 +246,8 @@ def command(
         bundle = go_on(Path(resume).expanduser(), tensorboard=tensorboard, observer=console)
     else:
         recipe = _recipe(data, config, preset, augmentation, settings)
+        if lr_find:
+            recipe = recipe.finding_rates()
         # Heavy imports come after the cheap checks.
         from ..training.plan import default_output, resolve
         from ..training.run import run

@@ -129,8 +129,13 @@ NOTHING_KEPT = StageCheckpoint()
 class Checkpoint:
     """What is kept of a run while it trains. This one keeps nothing."""
 
-    def settle_stage(self, stage: Stage) -> None:
-        """Take a stage's settings as they are now, so that they are not settled once more."""
+    def settle_stage(self, stage: Stage, rates: Rows) -> None:
+        """Take a stage's settings as they are now, so that they are not settled once more.
+
+        Args:
+            stage: See there.
+            rates: The range test that its learning rate comes from.
+        """
 
     def stage(self, stage: Stage) -> StageCheckpoint:
         """The part for a stage of the recipe."""
@@ -164,6 +169,8 @@ class CheckpointFolder(Checkpoint):
         self.choice: Choice | None = None
         #: Whether the run goes on from what was kept of it.
         self.is_resumed = False
+        #: The range tests of its stages, see :data:`cnntransfer.training.rates.RATE_COLUMNS`.
+        self.rates: Rows = []
         self._folder = unfinished(output)
         self._observer = observer
         self._facts: dict[str, Any] = {}
@@ -192,7 +199,7 @@ class CheckpointFolder(Checkpoint):
         try:
             facts, arrays = _read(folder / _RUN)
             recipe = Recipe.from_dict(facts["recipe"])
-            checkpoint.overwrite = facts["overwrite"]
+            checkpoint.overwrite, checkpoint.rates = facts["overwrite"], facts["rates"]
             if facts["sample"]:
                 choice = Choice(recipe.precision, tuple(facts["sample"]), arrays["features"])
                 checkpoint.choice = choice
@@ -273,12 +280,13 @@ class CheckpointFolder(Checkpoint):
         """
         before = self.choice or Choice(self.recipe.precision)
         if (recipe, choice.sample) != (self.recipe, before.sample):
-            self.recipe, self.choice = recipe, choice
+            self.recipe, self.choice, self.rates = recipe, choice, []
             self._is_written = False
             self._reached = ""
 
-    def settle_stage(self, stage: Stage) -> None:
+    def settle_stage(self, stage: Stage, rates: Rows) -> None:
         """See :class:`Checkpoint`."""
+        self.rates += rates
         stages = tuple(stage if s.name == stage.name else s for s in self.recipe.stages)
         self._settle(dataclasses.replace(self.recipe, stages=stages))
 
@@ -332,6 +340,7 @@ class CheckpointFolder(Checkpoint):
             "recipe": self.recipe.to_dict(),
             "overwrite": self.overwrite,
             "sample": list(choice.sample),
+            "rates": self.rates,
         }
         _write(
             folder / _RUN, facts, {} if choice.features is None else {"features": choice.features}

@@ -75,7 +75,7 @@ def fit(
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"Stage {stage.name!r}: expected a finite loss. Received: {loss} in epoch "
-                    f"{epoch + 1}. Lower its learning rate ({stage.learning_rate:g})."
+                    f"{epoch + 1}. Lower its learning rate ({stage.learning_rate})."
                 )
             if val_loss < state.best_loss:
                 state.best_loss, state.best_epoch = val_loss, epoch + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -15,11 +16,12 @@ from ..frameworks import arithmetic
 from ..models.classifier import Trunk, build_classifier
 from ..models.head import HeadModel, head_layers, initial_weights
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Recipe
+from ..recipe import AUTO, FINETUNE_STAGE, Recipe
 from .extraction import REFERENCE, Extractor
 from .features import Engine
 from .network import choose_jit
 from .precision import TIMED_IMAGES, choose_stage_precision, timed
+from .schedule import RISING_STEPS
 from .unfrozen import Unfrozen
 
 #: Shorter runs are over before their forecast is read.
@@ -87,6 +89,7 @@ def settle(
     missing = extractor.store(REFERENCE).missing(requests)
     seconds = {"features": len(missing) * seconds_per_image(REFERENCE)}
     looked_at = len(views.requests(int(recipe.views), "train") + views.requests(1, "val"))
+    steps = math.ceil(len(views.dataset.subset("train")) / recipe.batch_size)
     stages = []
     for stage in recipe.stages:
         if backbone.cut(stage.unfreeze):
@@ -97,9 +100,15 @@ def settle(
                 recipe, stage, backbone, trunk, classifier, views, on_pixels=on_pixels
             )
             below = looked_at * seconds_per_image(stage.precision)
+            rate = stage.learning_rate
+            if rate == AUTO:
+                stage = dataclasses.replace(stage, learning_rate=FINETUNE_STAGE.learning_rate)
             with arithmetic(stage.precision):
                 learner = partial(unfrozen.learner, feed=unfrozen.rehearsal())
                 stage, above = choose_jit(stage, learner, observer)
+            if rate == AUTO:
+                above *= 1 + RISING_STEPS / (stage.epochs * steps)
+                stage = dataclasses.replace(stage, learning_rate=AUTO)
             seconds[stage.name] = above + (below if unfrozen.is_above_activations else 0.0)
         stages.append(stage)
     forecast = Forecast({name: round(value, 1) for name, value in seconds.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from .learner import HeadLearner
 from .linear import LinearHead, as_path, penalties
 from .objective import objective
 from .perceptron import Perceptron
+from .rates import settle_rate
 
 Rows = list[Mapping[str, Any]]
 
@@ -135,6 +136,9 @@ def _fit_ensemble(
     checkpoint: Checkpoint,
 ) -> FittedHead:
     members = _members(recipe)
+    # All members learn at the rates of the first, before which nothing was learned.
+    first: Callable[[Stage], Any] = partial(data.learner, members[0], data.initial_head(members[0]))
+    stages = [settle_rate(stage, first, checkpoint, observer) for stage in stages]
     layers = data.layers(recipe)
     begun = joined(layers, [data.initial_head(member) for member in members])
     whole = data.learner(recipe, begun, HEAD_STAGE)
@@ -181,7 +185,9 @@ def _fit(
     fitted = data.learner(recipe, data.initial_head(recipe), HEAD_STAGE)
     for stage in stages:
         kept = checkpoint.stage(stage)
-        fitted = data.learner(recipe, fitted.model(), stage)
+        begun: Callable[[Stage], Any] = partial(data.learner, recipe, fitted.model())
+        stage = settle_rate(stage, begun, checkpoint, observer)
+        fitted = begun(stage)
         if not recipe.head.units:
             stage = as_path(stage, len(penalties(recipe.head)))
         history += kept.once(fitted, partial(fit, fitted, stage, observer, kept))

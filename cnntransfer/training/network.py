@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -132,6 +133,16 @@ class Network(Variables):
         seconds = self._training.steps * self._seconds(self._learn, self._training)
         self.put(before)
         return seconds + self._validation.steps * self._seconds(self._judge, self._validation)
+
+    def step_losses(self) -> Generator[float, None, None]:
+        """See :class:`cnntransfer.training.rates.Stepper`; ends with the numbers it began with."""
+        before = self.arrays()
+        try:
+            for epoch in itertools.count():
+                for arrays, labels in self._training.batches(epoch):
+                    yield float(self._learn(arrays, labels)[0]) / len(labels)
+        finally:
+            self.put(before)
 
     @staticmethod
     def _seconds(run: Step, source: StreamSource) -> float:

@@ -46,7 +46,8 @@ class Optimizer:
         self._variables = variables
         self._parts = []
         for factor in sorted(places, reverse=True):
-            slower = dataclasses.replace(stage, learning_rate=stage.learning_rate * factor)
+            rate = float(stage.learning_rate) * factor
+            slower = dataclasses.replace(stage, learning_rate=rate)
             adam = keras().optimizers.Adam(in_keras(slower, steps_per_epoch))
             adam.build([variables[place] for place in places[factor]])
             self._parts.append((adam, places[factor]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,13 @@ class Order:
     def steps(self) -> int:
         """Number of batches in an epoch."""
         return math.ceil(self.size / self.batch_size)
+
+    def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """The examples of every step of an epoch."""
+        order = self.of(epoch)
+        return (
+            order[start : start + self.batch_size] for start in range(0, self.size, self.batch_size)
+        )
 
     def of(self, epoch: int) -> NDArray[np.int64]:
         """The examples of an epoch, int64, shape (size,)."""

@@ -7,8 +7,9 @@ with the same constants, the same penalties; a test holds single steps to Keras'
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,23 +100,32 @@ class Perceptron:
 
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""
-        order, size = self._order.of(epoch), self._order.batch_size
-        loss, right = 0.0, 0
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            labels = self._training.labels[chosen]
-            logits = self._forward(self._training.values[self._training.rows[chosen]], self._step)
-            targets = self._objective.targets(labels, logits.shape[1])
-            weights = self._objective.weights(labels)
-            logarithms = log_softmax(logits)
-            losses = -(targets * logarithms).sum(axis=1) * weights
-            penalty = sum(unit.penalty() for unit in self._units)
-            gradient = (np.exp(logarithms) - targets) * (weights[:, np.newaxis] / len(labels))
-            self._backward(gradient.astype(np.float32, copy=False))
-            self._descend()
-            loss += float(losses.sum()) + penalty * len(labels)
-            right += int((logits.argmax(axis=1) == labels).sum())
-        return loss / len(order), right / len(order)
+        sums = np.zeros(2)
+        for chosen in self._order.batches(epoch):
+            sums += self._learn(chosen)
+        loss, right = sums / self._order.size
+        return float(loss), float(right)
+
+    def step_losses(self) -> Generator[float, None, None]:
+        """See :class:`cnntransfer.training.rates.Stepper`."""
+        for epoch in itertools.count():
+            for chosen in self._order.batches(epoch):
+                yield self._learn(chosen)[0] / len(chosen)
+
+    def _learn(self, chosen: NDArray[np.int64]) -> tuple[float, int]:
+        """A step on some examples: the sum of their losses, and how many are right."""
+        labels = self._training.labels[chosen]
+        logits = self._forward(self._training.values[self._training.rows[chosen]], self._step)
+        targets = self._objective.targets(labels, logits.shape[1])
+        weights = self._objective.weights(labels)
+        logarithms = log_softmax(logits)
+        losses = -(targets * logarithms).sum(axis=1) * weights
+        penalty = sum(unit.penalty() for unit in self._units)
+        gradient = (np.exp(logarithms) - targets) * (weights[:, np.newaxis] / len(labels))
+        self._backward(gradient.astype(np.float32, copy=False))
+        self._descend()
+        right = int((logits.argmax(axis=1) == labels).sum())
+        return float(losses.sum()) + penalty * len(labels), right
 
     def validate(self) -> tuple[float, float]:
         """See :class:`cnntransfer.training.learner.Learner`."""

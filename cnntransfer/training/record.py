@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -16,7 +17,10 @@ from ..data.dataset import Dataset
 from ..data.images import InputSpec
 from ..models.backbones import Backbone
 from ..models.weights import WeightsFile
+from ..plots import plot_learning_rates
+from ..recipe import Recipe
 from .fit import HISTORY_COLUMNS
+from .rates import RATE_COLUMNS
 from .stages import Trained
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
@@ -75,6 +79,20 @@ def write_tables(
             for sample, row in zip(samples, probabilities, strict=True)
         ),
     )
+
+
+def write_rates(bundle: Bundle, recipe: Recipe, rates: Sequence[Mapping[str, Any]]) -> None:
+    """Write the range tests of learning rates, if there were any.
+
+    Args:
+        bundle: Where to.
+        recipe: Its stages have the rates that were taken.
+        rates: See :data:`cnntransfer.training.rates.RATE_COLUMNS`.
+    """
+    if rates:
+        chosen = {stage.name: float(stage.learning_rate) for stage in recipe.stages}
+        bundle.write_table("learning_rates", RATE_COLUMNS, rates)
+        plot_learning_rates(bundle.rates_plot, rates, chosen)
 
 
 def describe_data(dataset: Dataset, source: str | None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from .forecast import Forecast, settle
 from .heads import FittedHead, HeadData, fit_head
 from .plan import auto_views, check_apart, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
-from .record import describe, describe_data, write_tables
+from .record import describe, describe_data, write_rates, write_tables
 from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
 
@@ -219,6 +219,7 @@ def _run(
         bundle.write_labels(dataset.class_names)
         bundle.write_recipe(recipe.to_yaml())
         write_tables(bundle, dataset, trained, positions, probabilities)
+        write_rates(bundle, recipe, checkpoint.rates)
         if tensorboard:
             write_events(bundle.tensorboard_folder, trained.history)
         bundle.write_metadata(

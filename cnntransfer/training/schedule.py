@@ -8,7 +8,10 @@ from typing import Any
 from ..frameworks import keras
 from ..recipe import Stage
 
-#: What share of the learning rate a schedule ends with.
+#: A schedule for range tests, not for recipes: the rate rises exponentially to a million times its
+#: beginning, over so many steps.
+RISING, RISING_STEPS, _RISE = "rising", 100, 1e6
+#: What share of the learning rate the other schedules end with.
 _LAST = {"constant": 1.0, "cosine": 0.0}
 
 
@@ -24,12 +27,15 @@ def scheduled(stage: Stage, step: int, steps_per_epoch: int) -> float:
         step: From 0.
         steps_per_epoch: Updates of the weights in an epoch.
     """
+    rate = float(stage.learning_rate)
+    if stage.schedule == RISING:
+        return float(rate * _RISE ** (step / RISING_STEPS))
     rising, falling = _phases(stage, steps_per_epoch)
     if step < rising:
-        return stage.learning_rate * (step + 1) / (rising + 1)
+        return rate * (step + 1) / (rising + 1)
     last = _LAST[stage.schedule]
     share = min(1.0, (step - rising) / falling)
-    return stage.learning_rate * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * share)))
+    return rate * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def in_keras(stage: Stage, steps_per_epoch: int) -> Any:
@@ -38,11 +44,13 @@ def in_keras(stage: Stage, steps_per_epoch: int) -> Any:
     Returns:
         A number, or a schedule over the steps.
     """
-    rate = float(stage.learning_rate)
+    rate, schedules = float(stage.learning_rate), keras().optimizers.schedules
+    if stage.schedule == RISING:
+        return schedules.ExponentialDecay(rate, RISING_STEPS, _RISE)
     rising, falling = _phases(stage, steps_per_epoch)
     if stage.schedule == "constant" and not rising:
         return rate
-    return keras().optimizers.schedules.CosineDecay(
+    return schedules.CosineDecay(
         rate / (rising + 1),
         decay_steps=falling,
         alpha=_LAST[stage.schedule],

@@ -93,15 +93,12 @@ class StreamSource:
 
     def batches(self, epoch: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Arrays and labels of every batch; the next ones are fetched meanwhile."""
-        order, views, size = (
-            self._order.of(epoch),
-            self._view_numbers(epoch),
-            self._order.batch_size,
+        views, size = self._view_numbers(epoch), self._order.batch_size
+        requests = (
+            (self._positions[row], int(views[row])) for row in self._order.of(epoch).tolist()
         )
-        requests = ((self._positions[row], int(views[row])) for row in order.tolist())
         arrays = ordered_map(self._feed.fetch, requests, available_cores(), ahead=2 * size)
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
+        for rows in self._order.batches(epoch):
             yield np.stack([next(arrays) for _ in rows]), self._labels[rows]
 
     def _view_numbers(self, epoch: int) -> NDArray[np.int64]:

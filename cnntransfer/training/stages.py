@@ -26,6 +26,7 @@ from .fit import fit
 from .heads import FittedHead, Rows
 from .learner import MODEL
 from .network import Variables
+from .rates import settle_rate
 from .unfrozen import Unfrozen
 
 
@@ -106,7 +107,8 @@ def fit_unfrozen(
                 f"{backbone.name} (unfreeze: {stage.unfreeze}) hold nothing to train; only "
                 f"the head will. Try unfreeze: {backbone.blocks[0].name}"
             )
-        work = partial(_fit, unfrozen, stage, describe(stage.precision), digests, observer, kept)
+        description = describe(stage.precision)
+        work = partial(_fit, unfrozen, stage, description, digests, observer, checkpoint, kept)
         holder = Variables(classifier.name, **{MODEL: classifier})
         history += kept.once(holder, work)
         digests = check_frozen(trunk(), digests)
@@ -120,10 +122,12 @@ def _fit(
     description: Mapping[str, Any],
     digests: tuple[str, ...],
     observer: Observer,
+    checkpoint: Checkpoint,
     kept: StageCheckpoint,
 ) -> Rows:
     feed = unfrozen.feed(description, digests, observer)
     with arithmetic(stage.precision):
+        stage = settle_rate(stage, partial(unfrozen.learner, feed=feed), checkpoint, observer)
         return fit(unfrozen.learner(stage, feed), stage, observer, kept)
 
 

@@ -1,0 +1,35 @@
+"""How much is spent on a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..settings import Rule
+from .parts import CAREFUL_STAGE, HEAD_STAGE
+from .values import AUTO
+
+#: How much is spent on a run: what each of them changes in a recipe.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"feature_blocks": 1, "stages": (HEAD_STAGE,)},
+    "balanced": {"feature_blocks": AUTO, "stages": (HEAD_STAGE,)},
+    "best": {
+        "feature_blocks": AUTO,
+        # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
+        # arXiv:1801.06146).
+        "stages": (
+            HEAD_STAGE,
+            dataclasses.replace(CAREFUL_STAGE, name="top", unfreeze="15%"),
+            dataclasses.replace(CAREFUL_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
+        ),
+    },
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """What a preset changes in a recipe, for :meth:`Recipe.override`.
+
+    Raises:
+        UsageError: there is no such preset.
+    """
+    return PRESETS[Rule(str, choices=tuple(PRESETS)).parse("--preset", name)]
