@@ -35,7 +35,7 @@ from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
 from .advice import advice
-from .checkpoint import CheckpointFolder
+from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features

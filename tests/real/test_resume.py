@@ -19,7 +19,7 @@ SETTINGS = (
 KILLS = int(os.environ.get("KILLS", "3"))
 #: Every epoch is kept, so that the moments hit writing, too.
 _RUN = """
-from cnntransfer.training import checkpoint
+from cnntransfer.training import checkpoint_folder as checkpoint
 from cnntransfer.__main__ import script
 checkpoint.INTERVAL, checkpoint._SHARE = 0.0, float("inf")
 script()

@@ -5,7 +5,7 @@ import pytest
 
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe
-from cnntransfer.training import checkpoint as checkpoint_module
+from cnntransfer.training import checkpoint_folder as checkpoint_module
 from cnntransfer.training import run as run_module
 from cnntransfer.training.run import resume, run
 

@@ -9,9 +9,9 @@ from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.frameworks import keras
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import BatchAugmentation, Recipe, Stage
-from cnntransfer.training import checkpoint as checkpoint_module
+from cnntransfer.training import checkpoint_folder as checkpoint_module
 from cnntransfer.training.batch_augmenter import BatchAugmenter
-from cnntransfer.training.checkpoint import CheckpointFolder
+from cnntransfer.training.checkpoint_folder import CheckpointFolder
 from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Network
 from cnntransfer.training.objective import Objective

@@ -17,15 +17,12 @@ from cnntransfer.frameworks import keras
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Recipe, Stage
-from cnntransfer.training import checkpoint as module
+from cnntransfer.training import checkpoint_folder as module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import unfrozen
-from cnntransfer.training.checkpoint import (
-    NOTHING_KEPT,
-    CheckpointFolder,
-    FitState,
-    unfinished,
-)
+from cnntransfer.training.checkpoint import NOTHING_KEPT, FitState
+from cnntransfer.training.checkpoint_file import DAMAGE, read_arrays, write_arrays
+from cnntransfer.training.checkpoint_folder import CheckpointFolder
 from cnntransfer.training.examples import Examples
 from cnntransfer.training.features import Features
 from cnntransfer.training.fit import fit
@@ -33,6 +30,7 @@ from cnntransfer.training.network import Variables
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.perceptron import Perceptron
 from cnntransfer.training.precision import Choice
+from cnntransfer.training.resumption import unfinished
 from cnntransfer.training.run import resume, run
 from tests.conftest import convert_tuned
 
@@ -178,7 +176,7 @@ _KILL = """
 import os, signal, sys
 import numpy as np
 from cnntransfer.cli.console import Console
-from cnntransfer.training import checkpoint
+from cnntransfer.training import checkpoint_folder as checkpoint
 from cnntransfer.__main__ import script
 
 where, count = sys.argv[1].split(":")
@@ -248,7 +246,7 @@ def test_what_was_auto_is_not_settled_again(tmp_path):
     folder.begin(recipe, Choice("float32"))
     folder.stage(head).once(head_of(3), list)
     settled = dataclasses.replace(finetune, precision="bfloat16", jit_compile="xla")
-    folder.settle_stage(settled)
+    folder.settle_stage(settled, [])
     assert CheckpointFolder.open(tmp_path / "x").recipe.stages == (head, settled)
 
 
@@ -357,7 +355,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_nothing(recipe, tmp_path, mon
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_write", full)
+    monkeypatch.setattr(module, "write_arrays", full)
     listener = Listener()
     run(dataclasses.replace(recipe, stages=recipe.stages[:1]), tmp_path / "x", observer=listener)
     (note,) = [note for note in listener.notes if "An interruption would lose" in note]
@@ -553,15 +551,15 @@ def test_a_damaged_stage_is_done_again(whole, stopped, number, name, size):
 def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path):
     file = tmp_path / "stage1.npz"
     arrays = {"a0": np.arange(50.0), "b0": np.zeros((3, 0), np.float32)}
-    module._write(file, {"x": 1}, arrays)
+    write_arrays(file, {"x": 1}, arrays)
     sound = file.read_bytes()
     for position in range(len(sound)):
         spoilt = bytearray(sound)
         spoilt[position] ^= 1 << position % 8
         file.write_bytes(spoilt)
         try:
-            meta, read = module._read(file)
-        except module._DAMAGE:
+            meta, read = read_arrays(file)
+        except DAMAGE:
             continue
         assert meta == {"x": 1}  # A date, say.
         assert read.keys() == arrays.keys()
@@ -572,7 +570,7 @@ def test_a_changed_bit_is_noticed_wherever_it_is(tmp_path):
 def test_a_damaged_checkpoint(stopped, spoil):
     file = unfinished(stopped) / "run.npz"
     if spoil is None:
-        module._write(file, {"recipe": {"layers": 3}}, {})
+        write_arrays(file, {"recipe": {"layers": 3}}, {})
     else:
         file.write_bytes(spoil)
     with pytest.raises(OutputError) as caught:

@@ -174,7 +174,7 @@ def test_a_run_writes_down_what_it_found(photos, tmp_path, monkeypatch):
         }
     )
     recipe = recipe.finding_rates()
-    monkeypatch.setattr("cnntransfer.training.checkpoint.INTERVAL", 0.0)
+    monkeypatch.setattr("cnntransfer.training.checkpoint_folder.INTERVAL", 0.0)
     whole = run(recipe, tmp_path / "whole")
     with pytest.raises(Stopped):
         run(recipe, tmp_path / "stopped", observer=Stopper())
