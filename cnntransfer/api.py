@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .evaluate import BundleEvaluation
     from .export import Export
     from .predict import Prediction
-    from .reproduce import Reproduction
+    from .reproduction import Reproduction
 
 PathLike = str | os.PathLike[str]
 

@@ -13,9 +13,11 @@ import pytest
 import cnntransfer
 from cnntransfer import reproduce as reproduce_module
 from cnntransfer.bundle import Bundle, write_csv
+from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import BundleError, DataError, OutputError
 from cnntransfer.progress import Observer
-from cnntransfer.reproduce import TOLERANCE, Change, Verdict, reproduce
+from cnntransfer.reproduce import reproduce
+from cnntransfer.reproduction import Change, Verdict
 from tests.conftest import picture
 
 

@@ -13,7 +13,7 @@ from .console import Console, echo, print_json, shell_word
 from .options import NON_EMPTY, as_json, example, output_options, with_console
 
 if TYPE_CHECKING:
-    from ..reproduce import Reproduction
+    from ..reproduction import Reproduction
 
 #: Versions that pip does not install.
 _NOT_PACKAGES = ("python", "cnntransfer")
@@ -53,7 +53,8 @@ def command(
 
     bundle = Bundle.open(Path(model).expanduser())
     # Heavy imports come after the cheap checks.
-    from ..reproduce import Verdict, reproduce
+    from ..reproduce import reproduce
+    from ..reproduction import Verdict
 
     result = reproduce(
         bundle,
