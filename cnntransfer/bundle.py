@@ -90,7 +90,9 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "seconds": _OBJECT,
     "seconds.*": _NUMBER,
     "forecast": _OBJECT,
-    "forecast.*": _NUMBER,
+    "forecast.seconds": _OBJECT,
+    "forecast.seconds.*": _NUMBER,
+    "forecast.took": _NUMBER,
     "versions": _OBJECT,
     "versions.*": _TEXT,
 }

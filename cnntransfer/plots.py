@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +31,10 @@ def plot_learning_rates(
         axes.semilogx(rates, [row["loss"] for row in steps], ".", color="0.75", label="batches")
         axes.semilogx(rates, [row["smoothed_loss"] for row in steps], label="smoothed")
         axes.axvline(chosen[stage], color="C1", label=f"chosen: {chosen[stage]:g}")
-        axes.set(xlabel="learning rate", ylabel="loss in nats", title=f"Stage {stage!r}")
+        axes.set(xlabel="learning rate", ylabel="loss in nats")
+        axes.set_title(f"Stage {stage!r}", parse_math=False)
         axes.set_ylim(top=2 * max(row["smoothed_loss"] for row in steps[:10]))
         axes.legend()
-    figure.savefig(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of letters that the font lacks.
+        figure.savefig(path)

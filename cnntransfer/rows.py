@@ -70,6 +70,10 @@ class RowStore:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether there is a row, intact or not."""
+        return key in self._places
+
     def refresh(self) -> None:
         """Take in the segments that were completed since the store was opened."""
         for folder in sorted(self.folder.glob("[!.]*/")):

@@ -200,8 +200,8 @@ _AUGMENTATION = "Augmentation of training images"
 @click.option(
     "--lr-find",
     is_flag=True,
-    help="Find the learning rate of every stage that learns step by step, by a range test (Smith "
-    "2017): all are auto. The bundle then has the curves in learning_rates.png.",
+    help="Find the learning rates that no option gives by range tests (Smith 2017), for stages "
+    "that learn step by step. The bundle then has the curves in learning_rates.png.",
 )
 @click.option(
     "--tensorboard",
@@ -245,9 +245,7 @@ def command(
 
         bundle = go_on(Path(resume).expanduser(), tensorboard=tensorboard, observer=console)
     else:
-        recipe = _recipe(data, config, preset, augmentation, settings)
-        if lr_find:
-            recipe = recipe.finding_rates()
+        recipe = _recipe(data, config, preset, augmentation, settings, lr_find=lr_find)
         # Heavy imports come after the cheap checks.
         from ..training.plan import default_output, resolve
         from ..training.run import run
@@ -310,6 +308,8 @@ def _recipe(
     preset: str | None,
     augmentation: str | None,
     settings: dict[str, Any],
+    *,
+    lr_find: bool,
 ) -> Recipe:
     recipe = recipes.read_recipe(Path(config).expanduser()) if config else Recipe()
     if preset is not None:
@@ -319,16 +319,19 @@ def _recipe(
     values = given_settings(settings)
     if data is not None:
         values["data"] = data
-    return recipe.override(values)
+    recipe = recipe.override(values)
+    if lr_find:
+        given = {name: value for name, value in values.items() if name.endswith("learning_rate")}
+        recipe = recipe.finding_rates().override(given)
+    return recipe
 
 
 def _forecast(metadata: dict[str, Any]) -> str:
     """How long what was foreseen was to take, and how long it took."""
     if "forecast" not in metadata:
         return ""
-    foreseen = sum(metadata["forecast"].values())
-    took = sum(metadata["seconds"][step] for step in ("compute features", "train"))
-    return f" (features and training {took:.0f}, foreseen {foreseen:.0f})"
+    forecast = metadata["forecast"]
+    return f" ({forecast['took']:.0f} s of it foreseen as {sum(forecast['seconds'].values()):.0f})"
 
 
 def _summary(metadata: dict[str, Any], target: Path) -> list[str]:

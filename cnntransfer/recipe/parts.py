@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..settings import numbers, setting
-from .values import AUTO, alpha, number_or_auto, units, zoom
+from .values import AUTO, alpha, number_or_auto, unfreeze, units, zoom
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -160,6 +160,10 @@ class Head:
     )
 
 
+#: The settings of a head that are for its hidden layers.
+OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble")
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of training. ``unfreeze`` says how much of the backbone trains with the head."""
@@ -167,7 +171,7 @@ class Stage:
     name: str = setting("head", str, "The stage's name in history.csv.")
     unfreeze: str = setting(
         "none",
-        str,
+        unfreeze,
         "How much of the backbone trains too: none, all, a block (block5), "
         "a number of top layers (20) or a share of them (20%).",
         metavar="BLOCK|N|N%|all|none",

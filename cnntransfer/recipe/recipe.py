@@ -13,6 +13,7 @@ from .parts import (
     AUGMENTATION_PRESETS,
     FINETUNE_STAGE,
     HEAD_STAGE,
+    OF_HIDDEN_LAYERS,
     PRECISIONS,
     Augmentation,
     BatchAugmentation,
@@ -176,6 +177,11 @@ class Recipe:
             else:
                 nested[key] = value
         changed = _merge(self, nested, "options")
+        head = nested.get("head", {})
+        if isinstance(head, Mapping) and "units" in head and not changed.head.units:
+            # With the hidden layers goes what was set for them.
+            rest = {name: getattr(Head(), name) for name in OF_HIDDEN_LAYERS if name not in head}
+            changed = dataclasses.replace(changed, head=dataclasses.replace(changed.head, **rest))
         stages = {stage.name: stage for stage in changed.stages}
         unfreeze = {name: value for name, key, value in staged if key == "unfreeze"}
         if str(unfreeze.get("finetune", "none")).strip().lower() != "none":

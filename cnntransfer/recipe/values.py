@@ -42,6 +42,12 @@ def units(raw: Any) -> tuple[int, ...]:
     return widths
 
 
+def unfreeze(raw: Any) -> str:
+    """A block, a number of layers or a share of them; ``none`` however that is written."""
+    text = Rule(str).parse("", raw).strip()
+    return "none" if text.lower() in ("none", "0", "0%") else text
+
+
 def count_or_auto(things: str, most: int) -> Callable[[Any], int | str]:
     """A number of things, or ``auto``."""
 

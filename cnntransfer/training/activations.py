@@ -81,8 +81,7 @@ class Activations:
         missing = self._store.missing(requests)
         if not missing:
             return True
-        needed = len(missing) * int(np.prod(self.shape)) * self.dtype.itemsize
-        room = min(cache.limit(), _free_bytes() // 2)
+        needed, room = self._needed(len(missing)), _room()
         if needed > room:
             observer.note(
                 f"The activations of {counted(len(missing), 'view')} would take "
@@ -101,6 +100,15 @@ class Activations:
             return False
         return True
 
+    def lacks(self, requests: Sequence[Request]) -> int | None:
+        """How many of them would have to be computed; ``None`` where there is no room for that."""
+        count = self._store.lacks(requests)
+        return count if self._needed(count) <= _room() else None
+
+    def _needed(self, rows: int) -> int:
+        """Bytes that so many rows take."""
+        return rows * int(np.prod(self.shape)) * self.dtype.itemsize
+
     def _engine(self, scratch: Path) -> Engine:
         """What computes activations: in float32 LiteRT, which is faster even with converting."""
         if self._precision != REFERENCE:
@@ -111,8 +119,9 @@ class Activations:
         return LiteRTEngine([file], available_cores())
 
 
-def _free_bytes() -> int:
+def _room() -> int:
+    """Bytes that activations may take."""
     folder = cache_folder()
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return min(cache.limit(), shutil.disk_usage(folder).free // 2)

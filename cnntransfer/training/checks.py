@@ -7,10 +7,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..models.backbones import Backbone
-from ..recipe import HEAD_STAGE, Head, Recipe, Stage
+from ..recipe import HEAD_STAGE, OF_HIDDEN_LAYERS, Head, Recipe, Stage
 
-#: What a head without hidden layers does without, and so do the stages that fit it alone.
-_OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble")
+#: What a stage does without that fits a head without hidden layers.
 _OF_STEPS = ("learning_rate", "schedule", "warmup")
 #: What a stage does without that leaves the backbone frozen.
 _OF_UNFROZEN_LAYERS = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
@@ -25,7 +24,7 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
             be augmented where none go end to end.
     """
     head = recipe.head
-    for name in () if head.units else _changed(head, Head(), _OF_HIDDEN_LAYERS):
+    for name in () if head.units else _changed(head, Head(), OF_HIDDEN_LAYERS):
         raise UsageError(
             f"head: expected hidden layers, which {name} is for. Received: {name}: "
             f"{getattr(head, name)} for a head without any. Leave it out, or add --head-units 256"

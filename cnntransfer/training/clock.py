@@ -14,6 +14,11 @@ class Clock:
 
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def total(self) -> float:
+        """Of all steps together."""
+        return sum(self.seconds.values())
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Add the time that the block takes to a step."""

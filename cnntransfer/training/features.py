@@ -89,6 +89,10 @@ class ViewStore:
         """Those of the requests that have no row."""
         return [request for request in requests if self.find(request) is None]
 
+    def lacks(self, requests: Iterable[Request]) -> int:
+        """How many of the requests have no row, be it intact or not: sooner told than which."""
+        return sum(self._views.key(request) not in self._of(request) for request in requests)
+
     def compute(
         self,
         requests: Sequence[Request],

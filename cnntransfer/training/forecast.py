@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
 
-from ..data.views import Request
 from ..engines.keras import KerasEngine
 from ..frameworks import arithmetic
 from ..models.classifier import Trunk, build_classifier
 from ..models.head import HeadModel, head_layers, initial_weights
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, FINETUNE_STAGE, Recipe
+from ..recipe import AUTO, FINETUNE_STAGE, Recipe, Stage
 from .extraction import REFERENCE, Extractor
-from .features import Engine
-from .network import choose_jit
+from .network import Network, choose_jit
 from .precision import TIMED_IMAGES, choose_stage_precision, timed
 from .schedule import RISING_STEPS
+from .stages import layer_digests
 from .unfrozen import Unfrozen
 
 #: Shorter runs are over before their forecast is read.
@@ -49,72 +48,85 @@ class Forecast:
 
 
 def settle(
-    recipe: Recipe,
-    extractor: Extractor,
-    trunk: Trunk,
-    requests: Sequence[Request],
-    observer: Observer = SILENT,
+    recipe: Recipe, extractor: Extractor, trunk: Trunk, observer: Observer = SILENT
 ) -> tuple[Recipe, Forecast]:
     """Settle how stages that unfreeze layers compute, and measure how long they will take.
 
-    One step of every stage is made on zeros and taken back. Of layers that are only run, the whole
-    trunk is measured, so a forecast is a little too long; it does not know of early stopping.
+    Some steps of every stage are made on images, or on zeros in place of activations, and taken
+    back. Of layers that are only run, the whole trunk is measured; what the head takes that is
+    fitted first, and early stopping, are not foreseen.
 
     Args:
         recipe: Its stages' ``precision`` and ``jit_compile`` may be ``auto``.
         extractor: Runs the trunk.
         trunk: Its Keras model.
-        requests: The views whose features the head needs.
         observer: Hears of what is faster here, and of the forecast.
 
     Returns:
         The recipe without ``auto`` in those places; the forecast.
     """
-    views, backbone = extractor.views, extractor.spec.backbone
+    views, spec = extractor.views, extractor.spec
     layers = head_layers(recipe.head, len(views.dataset.class_names), recipe.seed)
-    widths = extractor.spec.widths
-    zeros = np.zeros((1, sum(widths)), np.float32)
-    classifier = build_classifier(trunk, HeadModel(layers, initial_weights(layers, zeros, widths)))
+    zeros = np.zeros((1, sum(spec.widths)), np.float32)
+    head = HeadModel(layers, initial_weights(layers, zeros, spec.widths))
+    classifier = build_classifier(trunk, head)
+    digests = layer_digests(trunk)
     precision = cache(partial(choose_stage_precision, trunk.model, views, observer))
 
     @cache
     def seconds_per_image(precision: str) -> float:
-        engine: Engine = (
-            extractor.engine(REFERENCE)
-            if precision == REFERENCE
-            else KerasEngine(trunk.model, precision)
+        is_reference = precision == REFERENCE
+        engine = (
+            extractor.engine(precision) if is_reference else KerasEngine(trunk.model, precision)
         )
         return timed(engine, views, views.requests(1, "val")[: 2 * TIMED_IMAGES])[1]
 
-    missing = extractor.store(REFERENCE).missing(requests)
-    seconds = {"features": len(missing) * seconds_per_image(REFERENCE)}
-    looked_at = len(views.requests(int(recipe.views), "train") + views.requests(1, "val"))
+    def running(images: int, precision: str) -> float:
+        return images * seconds_per_image(precision) if images else 0.0
+
+    kept = (extractor.store(way) for way in (REFERENCE, "bfloat16"))
+    lacking = min(store.lacks(views.requests(int(recipe.views), "train")) for store in kept)
+    lacking += extractor.store(REFERENCE).lacks(views.requests(1, "val", "test"))
+    seconds = {"features": running(lacking, REFERENCE)}
     steps = math.ceil(len(views.dataset.subset("train")) / recipe.batch_size)
     stages = []
     for stage in recipe.stages:
-        if backbone.cut(stage.unfreeze):
+        if spec.backbone.cut(stage.unfreeze):
             if stage.precision == AUTO:
                 stage = dataclasses.replace(stage, precision=precision())
-            on_pixels = recipe.fresh_augmentation
             unfrozen = Unfrozen(
-                recipe, stage, backbone, trunk, classifier, views, on_pixels=on_pixels
+                recipe,
+                stage,
+                spec.backbone,
+                trunk,
+                classifier,
+                views,
+                on_pixels=recipe.fresh_augmentation,
             )
-            below = looked_at * seconds_per_image(stage.precision)
-            rate = stage.learning_rate
-            if rate == AUTO:
-                stage = dataclasses.replace(stage, learning_rate=FINETUNE_STAGE.learning_rate)
+            below = unfrozen.lacks(spec.description(stage.precision), digests)
             with arithmetic(stage.precision):
                 learner = partial(unfrozen.learner, feed=unfrozen.rehearsal())
-                stage, above = choose_jit(stage, learner, observer)
-            if rate == AUTO:
-                above *= 1 + RISING_STEPS / (stage.epochs * steps)
-                stage = dataclasses.replace(stage, learning_rate=AUTO)
-            seconds[stage.name] = above + (below if unfrozen.is_above_activations else 0.0)
+                stage, above = _rehearsed(stage, learner, steps, observer)
+            seconds[stage.name] = above + running(below, stage.precision)
+            # Above those that a stage has trained, activations will be others.
+            digests = (*digests[: -unfrozen.layers], *("" for _ in range(unfrozen.layers)))
         stages.append(stage)
     forecast = Forecast({name: round(value, 1) for name, value in seconds.items()})
     if forecast.total >= _WORTH_SAYING:
         observer.note(f"{forecast}, less where the validation loss stops falling.")
     return dataclasses.replace(recipe, stages=tuple(stages)), forecast
+
+
+def _rehearsed(
+    stage: Stage, learner: Callable[[Stage], Network], steps: int, observer: Observer
+) -> tuple[Stage, float]:
+    """A stage with its ``jit_compile`` settled, and the seconds of its epochs and range test."""
+    rate = stage.learning_rate
+    known = FINETUNE_STAGE.learning_rate if rate == AUTO else rate
+    stage, seconds = choose_jit(dataclasses.replace(stage, learning_rate=known), learner, observer)
+    if rate == AUTO:
+        seconds *= 1 + RISING_STEPS / (stage.epochs * steps)
+    return dataclasses.replace(stage, learning_rate=rate), seconds
 
 
 def _duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from ..models.head import HeadModel, Layer, head_layers, initial_weights, joined
 from ..parallel import products_on_one_thread
 from ..progress import SILENT, Observer
 from ..recipe import HEAD_STAGE, Recipe, Stage
-from .checkpoint import NO_CHECKPOINT, Checkpoint
+from .checkpoint import NO_CHECKPOINT, Checkpoint, Rows
 from .examples import Examples
 from .features import Features
 from .fit import fit
@@ -24,8 +24,6 @@ from .linear import LinearHead, as_path, penalties
 from .objective import objective
 from .perceptron import Perceptron
 from .rates import settle_rate
-
-Rows = list[Mapping[str, Any]]
 
 #: Between the seeds of an ensemble's members: a head uses some that follow each other.
 _SEED_STEP = 7919

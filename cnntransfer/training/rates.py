@@ -1,27 +1,25 @@
 """Which learning rate: a range test (Smith 2017, arXiv:1506.01186).
 
-The rate rises from step to step until the loss does, too. Where the loss is still falling, a tenth
-below the rate at which it is lowest, a stage can begin.
+The rate rises from step to step until the loss does, too. A tenth of where it begins to, a stage
+learns fast and nothing is lost.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
-from ..errors import TrainingError
 from ..progress import SILENT, Observer
-from ..recipe import AUTO, Stage
-from .checkpoint import Checkpoint
+from ..recipe import AUTO, FINETUNE_STAGE, Stage
+from .checkpoint import Checkpoint, Rows
 from .schedule import RISING, RISING_STEPS
 
 #: The columns of ``learning_rates.csv``. The smoothed loss is what the suggestion rests on.
 RATE_COLUMNS = ("stage", "learning_rate", "loss", "smoothed_loss")
-Rows = list[Mapping[str, Any]]
-
 _LOWEST = 1e-6
 #: The weight of what came before in the smoothed loss, as ``fastai`` has it for so few steps.
 _SMOOTHING = 0.9
@@ -30,6 +28,9 @@ _EXPLODED = 4.0
 #: The first steps' mean is of too few batches to be the lowest.
 _SETTLED = 10
 _MARGIN = 10.0
+#: So much more than the lowest smoothed loss is as low: a share of it, or of the spread of losses
+#: about their mean in the first steps.
+_TOLERANCE, _NOISE, _EARLY = 0.02, 1.0, 30
 
 
 class Stepper(Protocol):
@@ -59,20 +60,19 @@ def settle_rate(
         stepper: Makes what is fitted, as the stage finds it; what it learns is not kept.
         checkpoint: Takes the number, and what it comes from.
         observer: Hears of it.
-
-    Raises:
-        TrainingError: no rate gives a finite loss.
     """
     if stage.learning_rate != AUTO:
         return stage
     with observer.task(f"Learning rates for {stage.name}", RISING_STEPS, "steps") as advance:
         rows = range_test(stage, stepper, advance)
-    rate = suggested(stage.name, rows)
+    rate = suggested(rows)
+    if rate is None:
+        rate = float(FINETUNE_STAGE.learning_rate)
+        why = "the usual one, as the range test shows none that lowers the loss"
+    else:
+        why = "a tenth of where the loss begins to rise"
     stage = dataclasses.replace(stage, learning_rate=rate)
-    observer.note(
-        f"Stage {stage.name!r}: learning rate {rate:g}, a tenth of the one with the lowest loss "
-        "(learning_rates.png)."
-    )
+    observer.note(f"Stage {stage.name!r}: learning rate {rate:g}, {why} (learning_rates.png).")
     checkpoint.settle_stage(stage, rows)
     return stage
 
@@ -110,17 +110,25 @@ def range_test(
     return rows
 
 
-def suggested(name: str, rows: Sequence[Mapping[str, Any]]) -> float:
-    """A learning rate from a range test, with two digits.
+def suggested(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """A learning rate from a range test, with two digits; ``None`` where none can be told.
 
-    Raises:
-        TrainingError: there is nothing to see.
+    It is a tenth of the highest rate at which the smoothed loss is as low as anywhere, but for
+    chance: where a stage has much to learn, of about the rate with the lowest loss, and where it
+    begins well, of that from which on the loss rises.
     """
     settled = rows[_SETTLED - 1 :]
     if not settled:
-        raise TrainingError(
-            f"Stage {name!r}: expected a loss that falls at some learning rate. Received: one that "
-            f"is infinite from {_LOWEST:g} on. Give a number with --learning-rate."
-        )
-    best = min(settled, key=lambda row: float(row["smoothed_loss"]))
-    return float(f"{best['learning_rate'] / _MARGIN:.2g}")
+        return None
+    smoothed = [float(row["smoothed_loss"]) for row in settled]
+    noise = statistics.pstdev(
+        float(row["loss"]) - float(row["smoothed_loss"]) for row in rows[:_EARLY]
+    )
+    chance = max(_TOLERANCE * min(smoothed), _NOISE * noise)
+    *_, highest = (
+        float(row["learning_rate"])
+        for row, loss in zip(settled, smoothed, strict=True)
+        if loss <= min(smoothed) + chance
+    )
+    lowest_sensible = _MARGIN * float(settled[0]["learning_rate"])
+    return float(f"{highest / _MARGIN:.2g}") if highest > lowest_sensible else None

@@ -39,7 +39,7 @@ from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
-from .forecast import Forecast, settle
+from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
 from .plan import auto_views, check_apart, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
@@ -162,14 +162,15 @@ def _run(
     with clock.step("prepare the backbone"):
         converted = litert.converted()
     requests = views.requests(int(recipe.views), "train")
-    forecast: Forecast | None = None
+    forecast: dict[str, Any] | None = None
     if unfreezes:
         with clock.step("load TensorFlow"):
             trunk.result()
         if not checkpoint.is_resumed:
             with clock.step("forecast"):
-                every = requests + views.requests(1, "val", "test")
-                recipe, forecast = settle(recipe, extractor, trunk.result(), every, observer)
+                recipe, foreseen = settle(recipe, extractor, trunk.result(), observer)
+                forecast = {"seconds": dict(foreseen.seconds)}
+    began = clock.total
     with clock.step("compute features"):
         held_out = extractor.features(views.requests(1, "val", "test"))
         choice = checkpoint.choice or choose_precision(
@@ -193,6 +194,8 @@ def _run(
             checkpoint,
         )
         recipe = checkpoint.recipe
+    if forecast is not None:
+        forecast["took"] = round(clock.total - began, 3)
 
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
@@ -229,7 +232,7 @@ def _run(
                 "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
                 "parity": parity,
                 "seconds": clock.seconds,
-                **({} if forecast is None else {"forecast": dict(forecast.seconds)}),
+                **({} if forecast is None else {"forecast": forecast}),
             }
         )
     return Bundle.open(output)
@@ -279,7 +282,13 @@ def _fit_head(
         f"Of {len(labels)} held-out images {faster} are right in {recipe.precision}, and "
         f"{reference} in {REFERENCE}: learning from {REFERENCE} features instead."
     )
-    recipe = dataclasses.replace(recipe, precision=REFERENCE)
+    # Learning rates that were found with the others are to be found again.
+    tested = {row["stage"] for row in checkpoint.rates}
+    again = tuple(
+        dataclasses.replace(stage, learning_rate=AUTO) if stage.name in tested else stage
+        for stage in recipe.stages
+    )
+    recipe = dataclasses.replace(recipe, precision=REFERENCE, stages=again)
     training = extractor.to_learn_from(views.requests(int(recipe.views), "train"), REFERENCE)
     choice = Choice(REFERENCE)
     return _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)

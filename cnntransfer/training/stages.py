@@ -21,9 +21,9 @@ from ..models.classifier import Trunk, build_classifier, head_of, weights_digest
 from ..models.head import HeadModel
 from ..progress import SILENT, Observer
 from ..recipe import Recipe, Stage
-from .checkpoint import NO_CHECKPOINT, Checkpoint, StageCheckpoint
+from .checkpoint import NO_CHECKPOINT, Checkpoint, Rows, StageCheckpoint
 from .fit import fit
-from .heads import FittedHead, Rows
+from .heads import FittedHead
 from .learner import MODEL
 from .network import Variables
 from .rates import settle_rate

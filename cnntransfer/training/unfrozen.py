@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.views import Views
+from ..data.views import Request, Views
 from ..models.backbones import Backbone
 from ..models.classifier import Trunk, set_trainable, trained_blocks, waist_below
 from ..progress import SILENT, Observer
@@ -57,9 +57,24 @@ class Unfrozen:
         return not any(self._blocks)
 
     @property
-    def is_above_activations(self) -> bool:
-        """Whether what lies below the layers is to be computed once, not in every epoch."""
-        return self._waist is not None
+    def is_on_pixels(self) -> bool:
+        """Whether all layers run in every epoch."""
+        return self._waist is None
+
+    def lacks(self, description: Mapping[str, Any], digests: Sequence[str]) -> int:
+        """How many activations are yet to be computed; if there is no room, they will not be.
+
+        Args:
+            description: See :class:`Activations`.
+            digests: See there.
+        """
+        if self._waist is None:
+            return 0
+        activations = Activations(self._waist, description, digests, self._views)
+        count = activations.lacks(self._requests())
+        if count is None:
+            self._waist = None
+        return count or 0
 
     def feed(
         self, description: Mapping[str, Any], digests: Sequence[str], observer: Observer = SILENT
@@ -73,17 +88,16 @@ class Unfrozen:
         """
         if self._waist is not None:
             activations = Activations(self._waist, description, digests, self._views)
-            views = int(self._recipe.views)
-            requests = self._views.requests(views, "train") + self._views.requests(1, "val")
-            if activations.prepare(requests, observer):
+            if activations.prepare(self._requests(), observer):
+                views = int(self._recipe.views)
                 return Feed(activations, activations.shape, activations.dtype, views)
             self._waist = None
         return Feed(self._views.image, self._pixels, np.uint8, None)
 
     def rehearsal(self) -> Feed:
-        """Zeros in place of what :meth:`feed` will give, to measure with."""
+        """What :meth:`feed` will give, to measure with: pixels, or zeros for activations."""
         if self._waist is None:
-            return Feed(lambda _: np.zeros(self._pixels, np.uint8), self._pixels, np.uint8, None)
+            return Feed(self._views.image, self._pixels, np.uint8, None)
         shape, dtype = Activations.form(self._waist)
         return Feed(lambda _: np.zeros(shape, dtype), shape, dtype, int(self._recipe.views))
 
@@ -104,6 +118,11 @@ class Unfrozen:
             self._blocks,
             BatchAugmenter(augmentation, recipe.seed) if augmentation.names else None,
         )
+
+    def _requests(self) -> list[Request]:
+        """All views that the stage sees."""
+        views = self._views
+        return views.requests(int(self._recipe.views), "train") + views.requests(1, "val")
 
     @property
     def _pixels(self) -> tuple[int, ...]:

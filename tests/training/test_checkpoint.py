@@ -268,8 +268,9 @@ def test_an_ensemble_that_was_fitted_is_not_fitted_again(recipe, tmp_path):
     assert whole.litert_files[-1].read_bytes() == again.litert_files[-1].read_bytes()
 
 
-def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, monkeypatch):
-    """Features that are no good in float32: the head is fitted once more, interrupted or not."""
+@pytest.fixture
+def no_good(monkeypatch):
+    """Features that are no good in float32, after all."""
 
     def choose(wanted, extractor, requests, held_out, observer):
         sample = tuple(int(position) for position in held_out.samples)
@@ -281,6 +282,10 @@ def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path
 
     monkeypatch.setattr(run_module, "choose_precision", choose)
     monkeypatch.setattr(Features, "of", of)
+
+
+def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, no_good):
+    """The head is fitted once more, interrupted or not."""
     recipe = small_recipe.override({"stages.head.epochs": 3, "views": 1})
     stop(recipe, tmp_path / "x", "head", 3)
     first, second = Listener("head", 2), Listener()
@@ -293,19 +298,19 @@ def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path
     assert second.epochs == [("head", 2), ("head", 3)]
 
 
-def test_the_head_is_judged_before_layers_are_unfrozen(recipe, tmp_path, monkeypatch):
+def test_the_head_is_judged_before_layers_are_unfrozen(recipe, tmp_path, no_good):
     """Otherwise the stage would be run twice; and it adapts to its own arithmetic anyway."""
-
-    def choose(wanted, extractor, requests, held_out, observer):
-        sample = tuple(int(position) for position in held_out.samples)
-        return Choice("float32", sample, np.zeros_like(held_out.values))
-
-    monkeypatch.setattr(run_module, "choose_precision", choose)
     watched = Listener()
-    run(recipe, tmp_path / "x", observer=watched)
-    heads = [epoch for stage, epoch in watched.epochs if stage == "head"]
-    assert heads == list(range(1, len(heads) + 1))
-    assert not any("instead" in note for note in watched.notes)  # It is better in float32.
+    recipe = recipe.override({"stages.head.learning_rate": "auto"})
+    bundle = run(recipe, tmp_path / "x", observer=watched)
+    finetune = [("finetune", epoch) for epoch in range(1, len(watched.epochs) - 5)]
+    assert watched.epochs == [("head", 1), ("head", 2), ("head", 3)] * 2 + finetune
+    # The rate was found again, and once more after an interruption.
+    stop(recipe, tmp_path / "y", "head", 3)
+    resumed = resume(tmp_path / "y")
+    assert resumed.recipe_file.read_bytes() == bundle.recipe_file.read_bytes()
+    rates = [one.read_table("learning_rates") for one in (bundle, resumed)]
+    assert rates[0] == rates[1]
 
 
 def test_a_stage_that_began_on_pixels_stays_there(recipe, tmp_path, monkeypatch):

@@ -89,6 +89,20 @@ def test_a_head_without_hidden_layers_has_none_of_their_settings(setting, value)
     check(Recipe(head=Head(units=(8,), **{setting: value})), MOBILENET)
 
 
+def test_with_the_hidden_layers_goes_what_was_set_for_them():
+    hidden = Recipe(head=Head(units=(8,), dropout=0.3, ensemble=2, l2=0.1))
+    assert hidden.override({"head.units": "none"}).head == Head(l2=0.1)
+    with pytest.raises(UsageError, match=r"Received: dropout: 0\.2"):
+        check(hidden.override({"head.units": "none", "head.dropout": 0.2}), MOBILENET)
+
+
+@pytest.mark.parametrize("nothing", ["none", "NONE", " 0", 0, "0%"])
+def test_unfreezing_nothing(nothing):
+    recipe = Recipe.from_dict({"stages": [{"name": "head", "unfreeze": nothing}]})
+    assert recipe == Recipe()
+    check(recipe, MOBILENET)
+
+
 MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0.5}
 
 

@@ -70,9 +70,9 @@ def clock(monkeypatch):
 def test_activations_and_epochs_are_foreseen(extractor, recipe, clock):
     notes = Notes()
     train, val = (len(extractor[0].views.dataset.subset(name)) for name in ("train", "val"))
-    requests = extractor[0].views.requests(2, "train")
-    missing = len(extractor[0].store("float32").missing(requests))
-    settled, forecast = settle(recipe, *extractor, requests, notes)
+    views, store = extractor[0].views, extractor[0].store("float32")
+    missing = store.lacks(views.requests(2, "train") + views.requests(1, "val"))
+    settled, forecast = settle(recipe, *extractor, notes)
     assert clock == ["?", "upper"]
     assert settled == recipe.override({"stages.finetune.precision": "bfloat16"})
     expected = {"features": missing * 0.5, "finetune": (2 * train + val) * 0.25 + 5 * 3}
@@ -83,16 +83,39 @@ def test_activations_and_epochs_are_foreseen(extractor, recipe, clock):
 
 def test_on_pixels_there_are_no_activations(extractor, recipe, clock):
     recipe = recipe.override({"fresh_augmentation": True, "stages.finetune.precision": "float32"})
-    settled, forecast = settle(recipe, *extractor, [])
+    settled, forecast = settle(recipe, *extractor)
     assert (settled, clock) == (recipe, ["classifier"])
-    assert forecast.seconds == {"features": 0, "finetune": 30}
+    assert forecast.seconds["finetune"] == 30
+
+
+def test_where_there_is_no_room_for_activations_all_layers_are_measured(
+    extractor, recipe, clock, monkeypatch
+):
+    monkeypatch.setattr("cnntransfer.training.activations._room", lambda: 1000)
+    _, forecast = settle(recipe, *extractor)
+    assert clock == ["?", "classifier"]
+    assert forecast.seconds["finetune"] == 15
+
+
+def test_what_is_kept_takes_no_time(extractor, recipe, clock, monkeypatch, tmp_path):
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
+    own = Extractor(extractor[0].spec, extractor[0].views, Later(lambda: extractor[1]))
+    views = own.views
+    count = len(views.requests(2, "train") + views.requests(1, "val"))
+    _, before = settle(recipe, own, extractor[1])
+    assert before.seconds["features"] == pytest.approx(count * 0.5)
+    own.features(views.requests(1, "val"))
+    own.features(views.requests(2, "train"))
+    again = Extractor(own.spec, views, Later(lambda: extractor[1]))
+    _, after = settle(recipe, again, extractor[1])
+    assert after.seconds == {"features": 0.0, "finetune": before.seconds["finetune"]}
 
 
 def test_a_range_test_is_foreseen(extractor, recipe, clock):
     """A hundred steps beside the stage's own."""
     recipe = recipe.override({"fresh_augmentation": True, "stages.finetune.learning_rate": AUTO})
     steps = -(-len(extractor[0].views.dataset.subset("train")) // 8)
-    settled, forecast = settle(recipe, *extractor, [])
+    settled, forecast = settle(recipe, *extractor)
     assert settled.stages[1].learning_rate == AUTO
     assert forecast.seconds["finetune"] == pytest.approx(15 * (1 + 100 / (5 * steps)), abs=0.1)
 
@@ -100,7 +123,7 @@ def test_a_range_test_is_foreseen(extractor, recipe, clock):
 def test_stages_are_measured_as_they_will_be_and_nothing_changes(extractor, recipe):
     trunk = extractor[1]
     before = weights_digest(trunk.layers)
-    settled, forecast = settle(recipe.override({"stages.finetune.epochs": 1}), *extractor, [])
+    settled, forecast = settle(recipe.override({"stages.finetune.epochs": 1}), *extractor)
     assert AUTO not in (settled.stages[1].precision, settled.stages[1].jit_compile)
     assert 0 < forecast.seconds["finetune"] < 60
     assert weights_digest(trunk.layers) == before
