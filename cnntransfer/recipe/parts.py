@@ -251,5 +251,13 @@ FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
-#: averaged over the steps.
-CAREFUL_STAGE = dataclasses.replace(FINETUNE_STAGE, warmup=0.1, layer_decay=0.8, ema_momentum=0.99)
+#: averaged over the steps, of which there are as many as the cosine is long: it is at its end that
+#: they settle.
+CAREFUL_STAGE = dataclasses.replace(
+    FINETUNE_STAGE,
+    learning_rate=3e-4,
+    warmup=0.1,
+    layer_decay=0.8,
+    ema_momentum=0.99,
+    patience=FINETUNE_STAGE.epochs,
+)

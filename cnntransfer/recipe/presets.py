@@ -11,16 +11,17 @@ from .values import AUTO
 
 #: How much is spent on a run: what each of them changes in a recipe.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"feature_blocks": 1, "stages": (HEAD_STAGE,)},
-    "balanced": {"feature_blocks": AUTO, "stages": (HEAD_STAGE,)},
+    "fast": {"feature_blocks": 1, "views": AUTO, "stages": (HEAD_STAGE,)},
+    "balanced": {"feature_blocks": AUTO, "views": AUTO, "stages": (HEAD_STAGE,)},
     "best": {
         "feature_blocks": AUTO,
+        "views": 4,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (
             HEAD_STAGE,
             dataclasses.replace(CAREFUL_STAGE, name="top", unfreeze="15%"),
-            dataclasses.replace(CAREFUL_STAGE, name="deeper", unfreeze="40%", learning_rate=3e-5),
+            dataclasses.replace(CAREFUL_STAGE, name="deeper", unfreeze="40%", learning_rate=1e-4),
         ),
     },
 }

@@ -14,7 +14,9 @@ from .checkpoint import NOTHING_KEPT, FitState, StageCheckpoint
 from .learner import Learner
 
 #: The columns of a history row. Losses are the mean of the objective in nats; that of training
-#: includes the L2 penalty. The learning rate is 0 where a solver chooses its own steps.
+#: includes the L2 penalty, that of validation is at the best temperature where layers are unfrozen
+#: (:meth:`cnntransfer.training.network.Network.validate`). The learning rate is 0 where a solver
+#: chooses its own steps.
 HISTORY_COLUMNS = (
     "stage",
     "epoch",
@@ -75,7 +77,7 @@ def fit(
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"Stage {stage.name!r}: expected a finite loss. Received: {loss} in epoch "
-                    f"{epoch + 1}. Lower its learning rate ({stage.learning_rate})."
+                    f"{epoch + 1}. Lower its learning rate ({float(stage.learning_rate):g})."
                 )
             if val_loss < state.best_loss:
                 state.best_loss, state.best_epoch = val_loss, epoch + 1

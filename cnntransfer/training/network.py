@@ -25,6 +25,9 @@ from .sources import Step, StreamSource
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
 _TIMED_STEPS = 3
+#: What logits are divided by for validation, and the smallest probability that they are taken of.
+_TEMPERATURES = (0.7, 0.85, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
+_TINY = 1e-30
 
 #: Takes the mean gradients over a batch, and how many examples it has.
 Take = Callable[[Sequence[Any], Any], None]
@@ -120,12 +123,19 @@ class Network(Variables):
         learn = self._learn
         if self._accumulation is not None:
             learn = self._accumulation.through(learn, self._training.steps)
-        return self._training.epoch(learn, epoch)
+        loss, right = self._training.epoch(learn, epoch)
+        return loss, right
 
     def validate(self) -> tuple[float, float]:
-        """See :class:`cnntransfer.training.learner.Learner`."""
+        """See :class:`cnntransfer.training.learner.Learner`.
+
+        The loss is that at the temperature which suits the examples best (Guo 2017,
+        arXiv:1706.04599): layers that are trained on few images are soon too sure of themselves,
+        and still get better at telling classes apart.
+        """
         with self._optimizer.averaged():
-            return self._validation.epoch(self._judge, 0)
+            right, *losses = self._validation.epoch(self._judge, 0)
+        return min(losses), right
 
     def seconds_per_epoch(self) -> float:
         """How long training and validating take; nothing is learned from it."""
@@ -219,12 +229,15 @@ def _training_step(model: Any, take: Take, objective: Objective) -> Step:
 
 
 def _validation_step(model: Any, objective: Objective) -> Step:
+    """Counts what is right, and sums up the losses at every one of some temperatures."""
     tf = tensorflow()
 
-    def step(inputs: Any, shares: Any) -> tuple[Any, Any]:
+    def step(inputs: Any, shares: Any) -> tuple[Any, ...]:
         probabilities = model(inputs, training=False)
-        losses = objective.of_validation(shares, probabilities)
-        return tf.reduce_sum(losses), _right(probabilities, shares)
+        logits = tf.math.log(tf.maximum(probabilities, _TINY))
+        softened = (tf.nn.softmax(logits / temperature) for temperature in _TEMPERATURES)
+        losses = (tf.reduce_sum(objective.of_validation(shares, each)) for each in softened)
+        return _right(probabilities, shares), *losses
 
     return step
 

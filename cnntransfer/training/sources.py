@@ -15,9 +15,10 @@ from ..frameworks import tensorflow
 from ..parallel import available_cores, ordered_map
 from .order import Order
 
-#: ``(inputs, labels) -> (sum of losses, number right)``, made of TensorFlow operations. A
-#: source gives labels as classes, int64 (n,); a loss takes shares of classes, float32 (n, classes).
-Step = Callable[[Any, Any], tuple[Any, Any]]
+#: ``(inputs, labels) -> sums over the examples``, such as that of losses and the number right, made
+#: of TensorFlow operations. A source gives labels as classes, int64 (n,); a loss takes shares of
+#: classes, float32 (n, classes).
+Step = Callable[[Any, Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ class StreamSource:
         )
         return graph
 
-    def epoch(self, run: Step, number: int) -> tuple[float, float]:
-        """Run a step over all batches of an epoch; mean loss and accuracy."""
-        sums = np.zeros(2)
-        for arrays, labels in self.batches(number):
-            sums += [float(figure) for figure in run(arrays, labels)]
-        return float(sums[0]) / self._order.size, float(sums[1]) / self._order.size
+    def epoch(self, run: Step, number: int) -> tuple[float, ...]:
+        """Run a step over all batches of an epoch; the means of its figures over the examples."""
+        figures = [
+            [float(figure) for figure in run(arrays, labels)]
+            for arrays, labels in self.batches(number)
+        ]
+        return tuple(float(total) / self._order.size for total in np.sum(figures, axis=0))
 
     def batches(self, epoch: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Arrays and labels of every batch; the next ones are fetched meanwhile."""

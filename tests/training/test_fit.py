@@ -164,7 +164,14 @@ def network(stage, l2=0.0, x=FEATURES):
 both = pytest.mark.parametrize("make", [perceptron, network])
 
 
+@pytest.fixture
+def _plain_loss(monkeypatch):
+    """A network's validation loss at no other temperature: as it is."""
+    monkeypatch.setattr("cnntransfer.training.network._TEMPERATURES", (1.0,))
+
+
 @both
+@pytest.mark.usefixtures("_plain_loss")
 def test_a_model_learns_and_the_last_figures_are_those_of_its_weights(make):
     stage = Stage(epochs=60, learning_rate=0.1)
     learner, probabilities = make(stage)
@@ -177,6 +184,7 @@ def test_a_model_learns_and_the_last_figures_are_those_of_its_weights(make):
 
 
 @both
+@pytest.mark.usefixtures("_plain_loss")
 def test_the_penalty_is_part_of_the_training_loss_only(make):
     stage = Stage(epochs=1, learning_rate=1e-8)
     learner, _ = make(stage, l2=0.5)

@@ -12,7 +12,7 @@ from cnntransfer.frameworks import keras
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Stage
 from cnntransfer.training.fit import fit
-from cnntransfer.training.network import Network, Variables, choose_jit
+from cnntransfer.training.network import _TEMPERATURES, Network, Variables, choose_jit
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.sources import Feed, StreamSource
 
@@ -108,6 +108,29 @@ def test_the_numbers_of_another_network_are_not_taken():
     assert not network.put({"model": [np.zeros((*a.shape, 1), a.dtype) for a in before["model"]]})
     assert not network.put(Variables("other", model=other).arrays())
     assert_equal(network.arrays(), before)
+
+
+# ---- Validation
+
+
+@pytest.mark.parametrize("sureness", [0.5, 1, 30])
+def test_being_too_sure_counts_for_nothing(sureness):
+    """The validation loss is that at the best of some temperatures."""
+    model = tiny(dropout=0.0)
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([sureness * kernel, sureness * bias])
+    images, labels = (array[DATASET.subset("val")] for array in (IMAGES, LABELS))
+    logits = np.log(np.maximum(model.predict_on_batch(images), 1e-30)).astype(np.float64)
+
+    def loss_at(temperature):
+        powers = np.exp(logits / temperature)
+        shares = powers[range(len(labels)), labels] / powers.sum(axis=1)
+        return -np.log(shares).mean()
+
+    loss, _ = network_of(model).validate()
+    assert loss == pytest.approx(min(map(loss_at, _TEMPERATURES)), rel=1e-3)
+    if sureness == 30:
+        assert loss < loss_at(1) - 0.1
 
 
 # ---- XLA
