@@ -9,13 +9,20 @@ from ..settings import Rule
 from .parts import CAREFUL_STAGE, HEAD_STAGE
 from .values import AUTO
 
+_FROZEN: dict[str, Any] = {
+    "feature_blocks": AUTO,
+    "views": AUTO,
+    "label_smoothing": 0.0,
+    "stages": (HEAD_STAGE,),
+}
 #: How much is spent on a run: what each of them changes in a recipe.
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"feature_blocks": 1, "views": AUTO, "stages": (HEAD_STAGE,)},
-    "balanced": {"feature_blocks": AUTO, "views": AUTO, "stages": (HEAD_STAGE,)},
+    "fast": {**_FROZEN, "feature_blocks": 1},
+    "balanced": _FROZEN,
     "best": {
         "feature_blocks": AUTO,
         "views": 4,
+        "label_smoothing": 0.1,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (

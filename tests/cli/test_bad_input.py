@@ -304,7 +304,8 @@ WRONG_OPTIONS = {
         "The nearest allowed value is 0.95.",
     },
     "--learning-rate": {
-        "nan": "--learning-rate: expected a number from 1e-08 to 10. Received: 'nan'.",
+        "nan": "--learning-rate: expected a learning rate from 1e-8 to 10 such as 0.001, or auto. "
+        "Received: 'nan'.",
     },
     "--seed": {
         "-1": "--seed: expected a whole number from 0 to 4294967295. Received: -1. "
