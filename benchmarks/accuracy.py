@@ -42,8 +42,8 @@ from cnntransfer.parallel import Later
 from cnntransfer.recipe import Recipe
 from cnntransfer.training.extraction import Extractor, TrunkSpec
 from cnntransfer.training.features import Features
+from cnntransfer.training.heads import HeadData, fit_head
 from cnntransfer.training.run import run
-from cnntransfer.training.stages import TrainingData, train
 
 #: Accuracies in percent, by what was measured.
 Scores = dict[str, float]
@@ -94,13 +94,11 @@ class Setting:
                 self.some(positions, most)
                 for positions, most in ((training, count), (validation, 1))
             )
-            data = TrainingData(
-                views, learned, held_out, self.spec.widths, count, self.spec.description
-            )
+            data = HeadData(views, learned, held_out, self.spec.widths)
             started = time.perf_counter()
-            trained = train(recipe, self.backbone, self.trunk.result, data)
+            fitted = fit_head(recipe, recipe.stages, data)
             seconds = time.perf_counter() - started
-            predicted = trained.head(x_val).argmax(axis=1)
+            predicted = fitted.model(x_val).argmax(axis=1)
             name = "head" if len(self.view_counts) == 1 else f"{count} views"
             scores[name] = 100 * float(np.mean(predicted == y_val))
             if len(self.view_counts) > 1:

@@ -25,6 +25,7 @@ from .unfrozen import Unfrozen
 
 #: Shorter runs are over before their forecast is read.
 _WORTH_SAYING = 10.0
+_EARLIER = ", less where the validation loss stops falling"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,10 @@ def settle(
         stages.append(stage)
     forecast = Forecast({name: round(value, 1) for name, value in seconds.items()})
     if forecast.total >= _WORTH_SAYING:
-        observer.note(f"{forecast}, less where the validation loss stops falling.")
+        may_stop = any(
+            spec.backbone.cut(stage.unfreeze) and stage.patience < stage.epochs for stage in stages
+        )
+        observer.note(f"{forecast}{_EARLIER * may_stop}")
     return dataclasses.replace(recipe, stages=tuple(stages)), forecast
 
 
