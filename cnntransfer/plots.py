@@ -33,7 +33,7 @@ def plot_learning_rates(
         axes.axvline(chosen[stage], color="C1", label=f"chosen: {chosen[stage]:g}")
         axes.set(xlabel="learning rate", ylabel="loss in nats")
         axes.set_title(f"Stage {stage!r}", parse_math=False)
-        axes.set_ylim(top=2 * max(row["smoothed_loss"] for row in steps[:10]))
+        axes.set_ylim(0, max(1e-3, 2 * max(row["smoothed_loss"] for row in steps[:10])))
         axes.legend()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of letters that the font lacks.
