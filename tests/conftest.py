@@ -72,7 +72,7 @@ def bundle(small_recipe, tmp_path_factory) -> Bundle:
 
 
 def convert_tuned(trunk, classifier, bundle, views, requests):
-    """Instead of ``run._convert_tuned``, where the weights are all that counts: writes them.
+    """Instead of ``outcome._convert_tuned``, where the weights are all that counts: writes them.
 
     Conversion takes seconds.
     """

@@ -38,11 +38,13 @@ class Trunk:
         layers: The backbone's own layers from bottom to top, without input, preprocessing and
             pooling: what ``unfreeze`` counts.
         maps: The Keras tensors that are pooled, the topmost first.
+        pooled: What pooling makes of each, of shape (batch, channels).
     """
 
     model: Any
     layers: tuple[Any, ...]
     maps: tuple[Any, ...]
+    pooled: tuple[Any, ...]
 
     @property
     def digest(self) -> str:
@@ -91,15 +93,14 @@ def _build_trunk(
     load_weights(base, backbone, weights)
     pool = {"avg": k.layers.GlobalAveragePooling2D, "max": k.layers.GlobalMaxPooling2D}[pooling]
     maps = backbone.block_outputs(base)[:feature_blocks]
-    if len(maps) == 1:
-        features = pool(name=FEATURES_NAME)(maps[0])
-    else:
-        pooled = [
-            pool(name=f"{FEATURES_NAME}_{block.name}")(tensor)
-            for block, tensor in zip(backbone.blocks, maps, strict=False)
-        ]
-        features = k.layers.Concatenate(name=FEATURES_NAME)(pooled)
-    trunk = Trunk(k.Model(image, features, name=backbone.name), backbone.own_layers(base), maps)
+    is_one = len(maps) == 1
+    pooled = tuple(
+        pool(name=FEATURES_NAME if is_one else f"{FEATURES_NAME}_{block.name}")(tensor)
+        for block, tensor in zip(backbone.blocks, maps, strict=False)
+    )
+    features = pooled[0] if is_one else k.layers.Concatenate(name=FEATURES_NAME)(pooled)
+    model = k.Model(image, features, name=backbone.name)
+    trunk = Trunk(model, backbone.own_layers(base), maps, pooled)
     set_trainable(trunk, 0, train_batch_normalization=False)
     return trunk
 
@@ -165,42 +166,59 @@ def trained_blocks(trunk: Trunk, backbone: Backbone) -> tuple[tuple[Any, ...], .
 class Waist:
     """A place where a trunk can be cut in two, because a single tensor passes there.
 
+    Features that are pooled farther down go around it: they are a few numbers, and are kept beside
+    the tensor.
+
     Attributes:
-        tensor: The Keras tensor that passes, of shape (batch, ...).
+        tensors: The Keras tensors that pass, of shape (batch, ...): first the one of the cut.
         layers: How many of the trunk's layers lie below.
-        lower: Keras model, image -> tensor.
+        lower: Keras model, image -> the tensor; where there are several, one row of all their
+            numbers, of shape (batch, n).
     """
 
-    tensor: Any
+    tensors: tuple[Any, ...]
     layers: int
     lower: Any
 
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of what stands in a row, one after another; none where there is one tensor."""
+        shapes = tuple(tuple(int(side) for side in tensor.shape[1:]) for tensor in self.tensors)
+        return shapes if len(shapes) > 1 else ()
+
     def upper(self, classifier: Any) -> Any:
-        """Keras model, tensor -> the classifier's output, of the classifier's own layers."""
-        return keras().Model(self.tensor, classifier.output, name="upper")
+        """Keras model, tensors -> the classifier's output, of the classifier's own layers."""
+        tensors = list(self.tensors) if self.parts else self.tensors[0]
+        return keras().Model(tensors, classifier.output, name="upper")
 
 
 def waist_below(trunk: Trunk, top_layers: int) -> Waist | None:
     """The highest waist below the top layers; ``None`` when only the input is below them."""
-    above: set[int] = {id(trunk.model.output)}
+    above: set[int] = set()
     passing: dict[int, Any] = {}
-
-    def take(tensors: Any) -> None:
-        for tensor in tensors if isinstance(tensors, (list, tuple)) else [tensors]:
-            if id(tensor) not in above:
-                passing[id(tensor)] = tensor
-
-    take(trunk.maps)
     highest = len(trunk.layers) - top_layers
     for number in range(len(trunk.layers) - 1, 0, -1):
         layer = trunk.layers[number]
         above.add(id(layer.output))
         passing.pop(id(layer.output), None)
-        take(layer.input)
+        inputs = layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]
+        passing.update((id(tensor), tensor) for tensor in inputs if id(tensor) not in above)
         if number <= highest and len(passing) == 1:
-            (tensor,) = passing.values()
-            return Waist(tensor, number, keras().Model(trunk.model.input, tensor, name="lower"))
+            around = [
+                pooled
+                for tensor, pooled in zip(trunk.maps, trunk.pooled, strict=True)
+                if id(tensor) not in {*above, *passing}
+            ]
+            return _waist((*passing.values(), *around), number, trunk)
     return None
+
+
+def _waist(tensors: tuple[Any, ...], layers: int, trunk: Trunk) -> Waist:
+    k = keras()
+    row = tensors[0]
+    if len(tensors) > 1:
+        row = k.layers.Concatenate()([k.layers.Flatten()(tensor) for tensor in tensors])
+    return Waist(tensors, layers, k.Model(trunk.model.input, row, name="lower"))
 
 
 def weights_digest(layers: Sequence[Any]) -> str:

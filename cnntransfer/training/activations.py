@@ -62,7 +62,7 @@ class Activations:
     @staticmethod
     def form(waist: Waist) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Shape and type of the activation of one view."""
-        return tuple(int(side) for side in waist.tensor.shape[1:]), np.dtype(_DTYPE)
+        return tuple(int(side) for side in waist.lower.output_shape[1:]), np.dtype(_DTYPE)
 
     def __call__(self, request: Request) -> NDArray[Any]:
         """The activation of a view, float16; :meth:`prepare` has made it."""

@@ -67,9 +67,7 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
 
 def _feature_blocks(recipe: Recipe, backbone: Backbone) -> int:
     if recipe.feature_blocks == AUTO:
-        # Layers below a feature's end could not be computed once for a stage that unfreezes others.
-        unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
-        return 1 if unfreezes else min(FEATURE_BLOCKS, len(backbone.blocks))
+        return min(FEATURE_BLOCKS, len(backbone.blocks))
     blocks = int(recipe.feature_blocks)
     if blocks > len(backbone.blocks):
         raise UsageError(

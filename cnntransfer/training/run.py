@@ -4,50 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..data.augment import Augmenter
-from ..data.dataset import Dataset, read_dataset
+from ..data.dataset import read_dataset
 from ..data.index import Listing, list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
 from ..data.split import split
-from ..data.views import Request, Views
-from ..engines.conversion import convert, in_keras
-from ..engines.head_file import write_head
+from ..data.views import Views
 from ..engines.litert import LiteRTEngine
-from ..engines.parity import check_parity
 from ..frameworks import has_gpu
-from ..metrics import Evaluation, figures
 from ..metrics import prepare as prepare_metrics
-from ..models.archive import write_classifier
-from ..models.classifier import Trunk
 from ..models.weights import find_weights
-from ..parallel import Later, available_cores, meanwhile, start
+from ..parallel import Later, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_target
-from .advice import advice
 from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
 from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
+from .outcome import Outcome, write
 from .plan import auto_views, check_apart, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
-from .record import describe, describe_data, write_rates, write_tables
 from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
-
-_PARITY_IMAGES = 4
 
 
 def run(
@@ -197,44 +185,14 @@ def _run(
     if forecast is not None:
         forecast["took"] = round(clock.total - began, 3)
 
+    outcome = Outcome(
+        recipe, spec, views, training, held_out, trained, converted, forecast, checkpoint.rates
+    )
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)
-        with clock.step("write the bundle"):
-            positions = dataset.subset("val", "test")
-            if trained.classifier is None:
-                rows, parity = held_out.of(positions), dict(converted.parity)
-                shutil.copyfile(converted.litert_file, bundle.trunk_file)
-                write_classifier(converted.keras_file, trained.head, bundle.keras_file)
-            else:
-                plain = [(position, 0) for position in positions]
-                with observer.task("Converting the fine-tuned backbone"):
-                    rows, parity = _convert_tuned(
-                        trunk.result(), trained.classifier, bundle, views, plain
-                    )
-            write_head(trained.head, bundle.head_file)
-            parity["head"] = check_parity(trained.head, bundle.head_file, rows)
-        with clock.step("evaluate"):
-            head = LiteRTEngine([bundle.head_file])
-            probabilities = np.stack([head.run(vector).probabilities for vector in rows])
-            metrics = _judge(dataset, positions, probabilities)
-        for line in advice(metrics["val"], trained.history):
-            observer.note(line)
-        bundle.write_labels(dataset.class_names)
-        bundle.write_recipe(recipe.to_yaml())
-        write_tables(bundle, dataset, trained, positions, probabilities)
-        write_rates(bundle, recipe, checkpoint.rates)
+        write(outcome, bundle, trunk.result, clock, observer)
         if tensorboard:
             write_events(bundle.tensorboard_folder, trained.history)
-        bundle.write_metadata(
-            {
-                **describe(backbone, weights, spec.input, len(dataset.class_names)),
-                "dataset": describe_data(dataset, recipe.data),
-                "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
-                "parity": parity,
-                "seconds": clock.seconds,
-                **({} if forecast is None else {"forecast": forecast}),
-            }
-        )
     return Bundle.open(output)
 
 
@@ -292,28 +250,3 @@ def _fit_head(
     training = extractor.to_learn_from(views.requests(int(recipe.views), "train"), REFERENCE)
     choice = Choice(REFERENCE)
     return _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)
-
-
-def _convert_tuned(
-    trunk: Trunk, classifier: Any, bundle: Bundle, views: Views, requests: Sequence[Request]
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Write a trunk that was trained; its features of the held-out images, and its parity."""
-    with meanwhile(lambda: classifier.save(bundle.keras_file)):
-        convert(trunk.model, bundle.trunk_file)
-    probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
-    parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
-    engine = LiteRTEngine([bundle.trunk_file], available_cores())
-    outputs = engine.map(views.image, requests)
-    return np.stack([output.features for output in outputs]), parity
-
-
-def _judge(
-    dataset: Dataset, held_out: list[int], probabilities: NDArray[np.float32]
-) -> dict[str, Evaluation]:
-    labels = dataset.labels()[held_out]
-    subsets = np.array([dataset.samples[position].subset for position in held_out])
-    return {
-        name: figures(dataset.class_names, labels[subsets == name], probabilities[subsets == name])
-        for name in ("val", "test")
-        if name in subsets
-    }

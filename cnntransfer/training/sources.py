@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +31,24 @@ class Feed:
         shape: The shape of such an array.
         dtype: Its type.
         views: How many views there are of every image; ``None`` for a new one in every epoch.
+        parts: The shapes of the network's inputs, where an array is a row of the numbers of
+            several.
     """
 
     fetch: Callable[[Request], NDArray[Any]]
     shape: tuple[int, ...]
     dtype: Any
     views: int | None
+    parts: tuple[tuple[int, ...], ...] = ()
+
+    def inputs(self, arrays: Any) -> Any:
+        """The network's input or inputs, float32, TensorFlow's, of a batch of arrays."""
+        tf = tensorflow()
+        arrays = tf.cast(arrays, tf.float32)
+        if not self.parts:
+            return arrays
+        rows = tf.split(arrays, [math.prod(shape) for shape in self.parts], axis=1)
+        return [tf.reshape(row, [-1, *shape]) for row, shape in zip(rows, self.parts, strict=True)]
 
 
 class StreamSource:
@@ -76,7 +89,7 @@ class StreamSource:
         """
         tf = tensorflow()
         graph: Step = tf.function(
-            lambda arrays, labels: step(tf.cast(arrays, tf.float32), labels),
+            lambda arrays, labels: step(self._feed.inputs(arrays), labels),
             input_signature=[
                 tf.TensorSpec([None, *self._feed.shape], self._feed.dtype),
                 tf.TensorSpec([None], tf.int64),

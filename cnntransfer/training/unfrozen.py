@@ -90,7 +90,8 @@ class Unfrozen:
             activations = Activations(self._waist, description, digests, self._views)
             if activations.prepare(self._requests(), observer):
                 views = int(self._recipe.views)
-                return Feed(activations, activations.shape, activations.dtype, views)
+                parts = self._waist.parts
+                return Feed(activations, activations.shape, activations.dtype, views, parts)
             self._waist = None
         return Feed(self._views.image, self._pixels, np.uint8, None)
 
@@ -99,7 +100,8 @@ class Unfrozen:
         if self._waist is None:
             return Feed(self._views.image, self._pixels, np.uint8, None)
         shape, dtype = Activations.form(self._waist)
-        return Feed(lambda _: np.zeros(shape, dtype), shape, dtype, int(self._recipe.views))
+        views, parts = int(self._recipe.views), self._waist.parts
+        return Feed(lambda _: np.zeros(shape, dtype), shape, dtype, views, parts)
 
     def learner(self, stage: Stage, feed: Feed) -> Network:
         """What fits the layers and the head in a stage."""

@@ -19,6 +19,7 @@ from cnntransfer.models.classifier import (
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import find_weights
 from cnntransfer.recipe import Head
+from cnntransfer.training.sources import Feed
 
 MOBILENET = get_backbone("mobilenet")
 IMAGES = np.random.default_rng(0).uniform(0, 255, (3, 64, 48, 3)).astype(np.float32)
@@ -94,13 +95,20 @@ def test_features_of_several_blocks_are_those_at_their_ends(pooling):
     assert trunk.layers[-1].name == names[0]
 
 
-@pytest.mark.parametrize(("blocks", "name"), [(2, "conv_pw_12_relu"), (3, "conv_pw_11_relu")])
-def test_activations_are_kept_from_below_all_that_is_pooled(blocks, name):
+@pytest.mark.parametrize(
+    ("blocks", "parts"),
+    [(2, ()), (3, ((2, 1, 1024), (512,))), (4, ((2, 1, 1024), (512,), (512,)))],
+)
+def test_features_of_lower_blocks_go_around_the_waist(blocks, parts):
+    """The map at the cut is pooled above it; of those below, what pooling made of them is kept."""
     trunk = build_trunk(MOBILENET, (64, 48), "avg", find_weights(MOBILENET), blocks)
     classifier = build_classifier(trunk, head_on(np.asarray(trunk.model(IMAGES)), Head()))
     waist = waist_below(trunk, MOBILENET.cut("block13"))
-    assert waist.tensor is trunk.model.get_layer(name).output
-    again = waist.upper(classifier)(waist.lower(IMAGES))
+    assert waist.tensors[0] is trunk.model.get_layer("conv_pw_12_relu").output
+    assert waist.parts == parts
+    rows = waist.lower(IMAGES)
+    feed = Feed(lambda _: rows[0], rows.shape[1:], np.float32, 1, parts)
+    again = waist.upper(classifier)(feed.inputs(rows))
     np.testing.assert_allclose(again, classifier(IMAGES), atol=1e-6)
 
 
@@ -254,7 +262,7 @@ def test_the_two_halves_compute_what_the_whole_does(name, unfreeze, shape):
     top_layers = backbone.cut(unfreeze)
     waist = waist_below(trunk, top_layers)
     assert waist.layers <= len(trunk.layers) - top_layers
-    assert waist.tensor.shape[1:] == shape
+    assert waist.tensors[0].shape[1:] == shape
     image = np.random.default_rng(0).random((1, side, side, 3), dtype=np.float32) * 255
     upper = waist.upper(trunk.model)
     assert len(waist.lower.inputs) == len(upper.inputs) == 1

@@ -83,7 +83,7 @@ def same_cache(computed, monkeypatch):
 
 def test_litert_s_are_the_lower_layers_output_as_keras_has_it(waist, views, same_cache):
     activations = Activations(waist, DESCRIPTION, DIGESTS, views)
-    assert activations.shape == tuple(waist.tensor.shape[1:])
+    assert activations.shape == tuple(waist.tensors[0].shape[1:])
     for request in [(3, 0), (3, 1), (5, 0)]:
         found = activations(request)
         assert found.dtype == np.float16
@@ -102,7 +102,7 @@ def small_waist():
     k = keras()
     image = k.Input((64, 64, 3))
     tensor = k.layers.Conv2D(4, 3, strides=8)(k.layers.Rescaling(1 / 255)(image))
-    return Waist(tensor, 3, k.Model(image, tensor, name="lower"))
+    return Waist((tensor,), 3, k.Model(image, tensor, name="lower"))
 
 
 def test_a_lower_half_that_litert_computes_otherwise_is_refused(
@@ -136,7 +136,7 @@ def test_bfloat16_is_tensorflow_s(small_waist, views, own_cache, monkeypatch):
 def test_lower_layers_that_an_earlier_stage_changed_count(waist, views, same_cache):
     above = [*DIGESTS[: waist.layers], *["f" * 64] * (len(DIGESTS) - waist.layers)]
     below = ["f" * 64, *DIGESTS[1:]]
-    assert Activations(waist, DESCRIPTION, above, views)((3, 0)).shape == waist.tensor.shape[1:]
+    assert Activations(waist, DESCRIPTION, above, views)((3, 0)).shape == waist.tensors[0].shape[1:]
     with pytest.raises(LookupError):
         Activations(waist, DESCRIPTION, below, views)((3, 0))
 
@@ -167,7 +167,7 @@ def test_training_on_them_is_training_through_all_layers(small_recipe, tmp_path,
             "stages.finetune.jit_compile": "none",
         }
     )
-    monkeypatch.setattr("cnntransfer.training.run._convert_tuned", convert_tuned)
+    monkeypatch.setattr("cnntransfer.training.outcome._convert_tuned", convert_tuned)
     kept = run(recipe, tmp_path / "kept")
     classic = run(dataclasses.replace(recipe, fresh_augmentation=True), tmp_path / "classic")
     np.testing.assert_allclose(losses(kept), losses(classic), rtol=0.02)

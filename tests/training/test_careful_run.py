@@ -6,7 +6,7 @@ import pytest
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe
 from cnntransfer.training import checkpoint_folder as checkpoint_module
-from cnntransfer.training import run as run_module
+from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.run import resume, run
 
 
@@ -33,7 +33,7 @@ def convert_tuned(trunk, classifier, bundle, views, requests):
 def _every_epoch(monkeypatch):
     monkeypatch.setattr(checkpoint_module, "INTERVAL", 0.0)
     monkeypatch.setattr(checkpoint_module, "_SHARE", float("inf"))
-    monkeypatch.setattr(run_module, "_convert_tuned", convert_tuned)
+    monkeypatch.setattr(outcome_module, "_convert_tuned", convert_tuned)
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):

@@ -18,6 +18,7 @@ from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Recipe, Stage
 from cnntransfer.training import checkpoint_folder as module
+from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training import run as run_module
 from cnntransfer.training import unfrozen
 from cnntransfer.training.checkpoint import NOTHING_KEPT, FitState
@@ -66,7 +67,7 @@ def _every_epoch():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "INTERVAL", 0.0)
         patch.setattr(module, "_SHARE", float("inf"))
-        patch.setattr(run_module, "_convert_tuned", convert_tuned)
+        patch.setattr(outcome_module, "_convert_tuned", convert_tuned)
         yield
 
 
@@ -156,7 +157,7 @@ def test_stopped_while_the_bundle_is_written(stopped, whole, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "write_tables", full)
+        patch.setattr(outcome_module, "write_tables", full)
         with pytest.raises(OutputError) as caught:
             resume(stopped)
     assert str(caught.value) == (
@@ -256,7 +257,7 @@ def test_an_ensemble_that_was_fitted_is_not_fitted_again(recipe, tmp_path):
     before, after = Listener(), Listener()
     output = tmp_path / "x"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "write_tables", interrupted)
+        patch.setattr(outcome_module, "write_tables", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, output, observer=before)
     assert {stage for stage, _ in before.epochs} == {"head", "head-2"}

@@ -11,7 +11,8 @@ from cnntransfer.training.plan import resolve
     ("settings", "blocks"),
     [
         ({}, FEATURE_BLOCKS),
-        ({"stages.finetune.unfreeze": "block13"}, 1),
+        # A stage that unfreezes layers keeps beside its activations what is pooled below them.
+        ({"stages.finetune.unfreeze": "block13"}, FEATURE_BLOCKS),
         ({"stages.finetune.unfreeze": "block13", "feature_blocks": 2}, 2),
         ({"feature_blocks": "5"}, 5),
     ],

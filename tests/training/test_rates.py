@@ -11,7 +11,7 @@ from cnntransfer.errors import UsageError
 from cnntransfer.plots import plot_learning_rates
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUTO, FINETUNE_STAGE, Recipe, Stage, read_recipe
-from cnntransfer.training import run as run_module
+from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.checkpoint import NO_CHECKPOINT, Checkpoint
 from cnntransfer.training.rates import RATE_COLUMNS, range_test, settle_rate, suggested
 from cnntransfer.training.run import resume, run
@@ -194,7 +194,7 @@ def same(one, other):
 )
 def test_a_run_writes_down_what_it_found(photos, tmp_path, monkeypatch, settings):
     """Also one that was stopped after it had looked; and its recipe gives the same without."""
-    monkeypatch.setattr(run_module, "_convert_tuned", convert_tuned)
+    monkeypatch.setattr(outcome_module, "_convert_tuned", convert_tuned)
     monkeypatch.setattr("cnntransfer.training.checkpoint_folder.INTERVAL", 0.0)
     recipe = Recipe(data=str(photos)).override(
         {
