@@ -112,8 +112,9 @@ def command(
     if is_below := _below(result.evaluations, expected):
         complain(f"Error: {is_below}")
         return ExitCode.BELOW
-    best = max(models, key=lambda name: result.evaluations[name].accuracy)
-    console.next(f"cnntransfer export {shell_word(best)} --format litert")
+    if not as_json:
+        best = max(models, key=lambda name: result.evaluations[name].accuracy)
+        console.next(f"cnntransfer export {shell_word(best)} --format litert")
     return ExitCode.PARTIAL if result.answers.rejected else ExitCode.OK
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 _LARGEST_MATRIX = 12
 #: So many images on which models differ are shown.
 _MOST_DIFFERENCES = 10
+
+
+def decimals(value: float) -> str:
+    """``0.94728`` -> ``0.947``."""
+    return f"{value:.3f}"
+
+
+#: Name, attribute, and how its values are written.
+_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("accuracy (top-1)", "accuracy", percent),
+    ("accuracy (top-5)", "top5_accuracy", percent),
+    ("balanced accuracy", "balanced_accuracy", percent),
+    ("macro F1", "macro_f1", decimals),
+    ("log loss", "log_loss", decimals),
+)
 
 
 def print_evaluation(result: BundleEvaluation) -> None:
@@ -71,18 +86,12 @@ def print_comparison(result: Comparison, *, with_mistakes: bool) -> None:
 
 def _figures(evaluations: Sequence[BundleEvaluation]) -> list[tuple[str, ...]]:
     """A row per figure with a cell per model; figures that none has are left out."""
-    rows = [
-        ("images", *(str(e.images) for e in evaluations)),
-        ("accuracy (top-1)", *(percent(e.accuracy) for e in evaluations)),
-        (
-            "accuracy (top-5)",
-            *("-" if e.top5_accuracy is None else percent(e.top5_accuracy) for e in evaluations),
-        ),
-        ("balanced accuracy", *(percent(e.balanced_accuracy) for e in evaluations)),
-        ("macro F1", *(f"{e.macro_f1:.3f}" for e in evaluations)),
-        ("log loss", *(f"{e.log_loss:.3f}" for e in evaluations)),
-    ]
-    return [row for row in rows if set(row[1:]) != {"-"}]
+    rows = [("images", *(f"{evaluation.images:,}" for evaluation in evaluations))]
+    for title, name, text in _FIGURES:
+        values = [getattr(evaluation, name) for evaluation in evaluations]
+        if any(value is not None for value in values):
+            rows.append((title, *("-" if value is None else text(value) for value in values)))
+    return rows
 
 
 def _print_tests(result: Comparison, short: dict[str, str]) -> None:

@@ -92,7 +92,7 @@ class TestSeveralModels:
     def test_answers_as_csv(self, cli, both, photos, tmp_path):
         target = tmp_path / "out" / "answers.csv"
         code, _, err = cli("evaluate", *both, photos, "--json", "-o", target)
-        assert (code, err.splitlines()[-2]) == (0, f"Answers  {target}")
+        assert (code, err.splitlines()[-1]) == (0, f"Answers  {target}")
         with target.open() as file:
             rows = list(csv.DictReader(file))
         assert len(rows) == 30
