@@ -18,11 +18,21 @@ _PUBLIC = {
     "finetune": "api",
     "resume": "api",
     "load": "api",
+    "compare": "api",
     "Run": "api",
     "Recipe": "recipe",
     "CnnTransferError": "errors",
 }
-__all__ = ["CnnTransferError", "Recipe", "Run", "__version__", "finetune", "load", "resume"]
+__all__ = [
+    "CnnTransferError",
+    "Recipe",
+    "Run",
+    "__version__",
+    "compare",
+    "finetune",
+    "load",
+    "resume",
+]
 
 
 def __getattr__(name: str) -> Any:

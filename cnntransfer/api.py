@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from .bundle import Bundle
+from .evaluate import MISTAKES
 from .progress import SILENT, Observer
 from .recipe import Recipe
 from .recipe import preset as preset_settings
 
 if TYPE_CHECKING:
+    from .comparison import Comparison
     from .engines.litert import LiteRTEngine
     from .evaluate import BundleEvaluation
     from .export import Export
@@ -89,11 +91,13 @@ class Run:
 
         return LiteRTEngine(self.bundle.litert_files, available_cores())
 
-    def evaluate(self, data: PathLike, subset: str | None = None) -> BundleEvaluation:
+    def evaluate(
+        self, data: PathLike, subset: str | None = None, *, mistakes: int = MISTAKES
+    ) -> BundleEvaluation:
         """Measure on labelled images; see :func:`cnntransfer.evaluate.evaluate`."""
         from .evaluate import evaluate
 
-        return evaluate(self.bundle, Path(data).expanduser(), subset)
+        return evaluate(self.bundle, Path(data).expanduser(), subset, mistakes=mistakes)
 
     def export(self, format: str, output: PathLike, *, overwrite: bool = False) -> Export:
         """Write for another runtime; see :func:`cnntransfer.export.export`."""
@@ -200,3 +204,40 @@ def load(model: PathLike) -> Run:
     from .pretrained import open_model
 
     return Run(open_model(os.fspath(model)))
+
+
+def compare(
+    models: Iterable[PathLike | Run],
+    data: PathLike,
+    subset: str | None = None,
+    *,
+    mistakes: int = MISTAKES,
+    observer: Observer = SILENT,
+) -> Comparison:
+    """Measure several models on the same labelled images; see :mod:`cnntransfer.comparison`.
+
+    Args:
+        models: Bundles, names of pretrained networks, or runs. Results call them by their names
+            as given; a run by its path.
+        data: Folder with one sub-folder per class, or a manifest.
+        subset: Which of the images.
+        mistakes: How many of the most confident mistakes of every model to name.
+        observer: Hears of progress.
+
+    Raises:
+        UsageError: no model, or one of them twice.
+        CnnTransferError: another of its kinds, as for :meth:`Run.evaluate`.
+
+    >>> result = compare(["runs/fast", "runs/best"], "new_photos/")      # doctest: +SKIP
+    >>> result.tests[0].p_value                                          # doctest: +SKIP
+    0.25
+    """
+    from .comparison import compare as compare_bundles
+    from .comparison import distinct
+
+    runs = [
+        (str(model.path), model) if isinstance(model, Run) else (os.fspath(model), load(model))
+        for model in models
+    ]
+    bundles = distinct((name, run.bundle) for name, run in runs)
+    return compare_bundles(bundles, Path(data).expanduser(), subset, observer, mistakes)

@@ -39,6 +39,8 @@ class ExitCode(IntEnum):
     PARTIAL = 9
     #: 'cnntransfer reproduce' finished, and what came out differs from the bundle.
     DIFFERENT = 10
+    #: 'cnntransfer evaluate' finished, and an accuracy is below the one that was asserted.
+    BELOW = 11
     #: Ctrl-C, as shells report it (128 + SIGINT).
     INTERRUPTED = 130
 

@@ -74,10 +74,7 @@ def predict(
     Raises:
         BundleError: the bundle is damaged.
     """
-    # One image is fastest with all cores inside it, many with one core each.
-    workers = min(available_cores(), max(1, len(paths)))
-    threads = available_cores() // workers
-    running = engine or LiteRTEngine(bundle.litert_files, workers, threads)
+    running = engine or engine_for(bundle, len(paths))
     spec, names = bundle.input_spec, bundle.class_names
 
     def one(path: Path) -> Prediction:
@@ -86,7 +83,23 @@ def predict(
         except ImageError as error:
             return Prediction(path, names, rejected=error.reason)
 
-    return ordered_map(one, paths, workers)
+    return ordered_map(one, paths, workers_for(len(paths)))
+
+
+def workers_for(images: int) -> int:
+    """How many images are read and run at a time: one a core, where there are enough."""
+    return min(available_cores(), max(1, images))
+
+
+def engine_for(bundle: Bundle, images: int) -> LiteRTEngine:
+    """The bundle's files, loaded for so many images.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    # One image is fastest with all cores inside it, many with one core each.
+    workers = workers_for(images)
+    return LiteRTEngine(bundle.litert_files, workers, available_cores() // workers)
 
 
 def expand(arguments: Iterable[str | Path]) -> list[Path]:

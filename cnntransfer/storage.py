@@ -124,6 +124,22 @@ def check_target(target: Path, *, overwrite: bool, marker: str | None = None) ->
         ) from None
 
 
+def check_apart(target: Path, data: Path) -> None:
+    """Check that nothing is written into the user's folder of images, or over it or its manifest.
+
+    Raises:
+        OutputError: it would be.
+    """
+    images, place = data.resolve(), target.resolve()
+    overlap = place.is_relative_to(images) or images.is_relative_to(place)
+    if overlap if images.is_dir() else place == images:
+        only_read = "outside the folder of images" if images.is_dir() else "beside the manifest"
+        raise OutputError(
+            f"Expected an output {only_read}, which is only read. Received: "
+            f"{target}. Choose another place with --output, such as ../{target.name}"
+        )
+
+
 @contextmanager
 def _checked_place(target: Path, *, overwrite: bool) -> Iterator[None]:
     """Make the folders above ``target``; take away the new ones when the block fails."""

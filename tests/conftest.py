@@ -71,6 +71,21 @@ def bundle(small_recipe, tmp_path_factory) -> Bundle:
     return run(small_recipe, tmp_path_factory.mktemp("runs") / "photos-mobilenet")
 
 
+@pytest.fixture(scope="session")
+def other_bundle(photos, tmp_path_factory) -> Bundle:
+    """Trained on ``photos`` and a class more that is the first, cropped, split otherwise."""
+    from cnntransfer.training.run import run
+
+    data = tmp_path_factory.mktemp("data") / "more"
+    (data / "amber").mkdir(parents=True)
+    for i in range(10):
+        picture((220, 160, 30), 8000 + i).save(data / "amber" / f"amber{i}.png")
+    for name in COLOURS:
+        (data / name).symlink_to(photos / name)
+    recipe = Recipe(data=str(data)).override({**SMALL_RECIPE, "resize": "crop", "split_seed": 1})
+    return run(recipe, tmp_path_factory.mktemp("runs") / "more-mobilenet")
+
+
 def convert_tuned(trunk, classifier, bundle, views, requests):
     """Instead of ``outcome._convert_tuned``, where the weights are all that counts: writes them.
 

@@ -7,7 +7,7 @@ import pytest
 
 import cnntransfer
 from cnntransfer.engines.litert import LiteRTEngine
-from cnntransfer.errors import BundleError, ImageError
+from cnntransfer.errors import BundleError, ImageError, UsageError
 
 
 @pytest.fixture
@@ -57,3 +57,13 @@ def test_evaluate_knows_what_was_trained_on(run, photos):
     assert evaluation.images == 30
     assert evaluation.trained_on == 23
     assert repr(run) == f"Run({str(run.path)!r}, 3 classes)"
+
+
+def test_compare(run, bundle, other_bundle, photos):
+    result = cnntransfer.compare([run, other_bundle.path], photos, "val", mistakes=1)
+    first, second = result.evaluations
+    assert (first, second) == (str(bundle.path), str(other_bundle.path))
+    assert result.evaluations[first].images == len(result.answers.files) < 7
+    assert result.tests[0].second == second
+    with pytest.raises(UsageError, match="twice"):
+        cnntransfer.compare([run, run.path], photos)

@@ -12,6 +12,7 @@ from cnntransfer.bundle import Bundle
 from cnntransfer.errors import BundleError, DataError
 from cnntransfer.evaluate import evaluate
 from cnntransfer.metrics import figures
+from cnntransfer.predict import predict
 from cnntransfer.progress import Observer
 from tests.conftest import picture
 
@@ -274,6 +275,37 @@ def test_a_damaged_table_is_a_damaged_bundle(bundle, photos, tmp_path):
     (copy.path / "splits.csv").write_text("file,label\n")
     with pytest.raises(BundleError, match=r"whose splits\.csv is damaged"):
         evaluate(copy, photos)
+
+
+# ---- Mistakes
+
+
+def test_the_most_confident_mistakes(bundle, photos, tmp_path):
+    """Of a model with two of its classes' names exchanged."""
+    copy = Bundle(shutil.copytree(bundle.path, tmp_path / "copy"))
+    copy.write_labels(["green", "blue", "red"])
+    result = evaluate(Bundle(copy.path), photos, mistakes=4)
+    assert len(result.mistakes) == 4
+    assert evaluate(Bundle(copy.path), photos, mistakes=0).mistakes == ()
+    paths = sorted(photos.rglob("*.png"))
+    wrong = {
+        p.path.relative_to(photos).as_posix(): p.top()[0]
+        for p in predict(Bundle(copy.path), paths)
+        if p.label != p.path.parent.name
+    }
+    worst = sorted(wrong.items(), key=lambda item: -item[1][1])[:4]
+    assert [(m.file, (m.predicted, m.probability)) for m in result.mistakes] == worst
+    assert [m.label for m in result.mistakes] == [m.file.split("/")[0] for m in result.mistakes]
+    assert len(evaluate(Bundle(copy.path), photos).mistakes) == 10
+
+
+def test_the_lower_end_of_the_accuracy_s_interval(bundle, photos):
+    """Wilson's interval by its formula."""
+    result = evaluate(bundle, photos)
+    p, n, z = result.accuracy, result.images, 1.959963985
+    middle = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert result.accuracy_lower == pytest.approx((middle - half) / (1 + z * z / n))
 
 
 # ---- Refusals

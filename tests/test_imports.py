@@ -56,7 +56,7 @@ LAYERS = (
     ("models",),
     ("engines",),
     ("bundle", "plots"),
-    ("metrics", "predict", "evaluate"),
+    ("metrics", "predict", "own_split", "answers", "evaluate", "comparison"),
     ("training",),
     ("pretrained", "export", "benchmark", "reproduce", "reproduction"),
     ("api",),

@@ -16,6 +16,7 @@ from cnntransfer.storage import (
     atomic_file,
     atomic_folder,
     cache_folder,
+    check_apart,
     check_target,
     sha256_of_file,
 )
@@ -270,3 +271,24 @@ def test_sha256(tmp_path):
     assert sha256_of_file(path).startswith("ba7816bf8f01cfea414140de5dae2223")
     path.write_bytes(bytes((1 << 20) + 1))
     assert sha256_of_file(path).startswith("2cb74edba754")
+
+
+# ---- Apart from the images
+
+
+@pytest.mark.parametrize("place", ["photos", "photos/x", "photos/a/b.csv", ".", "link/x"])
+def test_nothing_is_written_into_the_images(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    with pytest.raises(OutputError, match="outside the folder of images"):
+        check_apart(Path(place), Path("photos"))
+    check_apart(Path("photos2"), Path("photos"))
+
+
+def test_nothing_is_written_over_the_manifest(tmp_path):
+    manifest = tmp_path / "list.csv"
+    manifest.touch()
+    with pytest.raises(OutputError, match="beside the manifest"):
+        check_apart(tmp_path / "x" / ".." / "list.csv", manifest)
+    check_apart(tmp_path / "list2.csv", manifest)

@@ -43,9 +43,10 @@ Start here:
 
 \b
 Exit codes:
-  0 fine             3 data         6 output        9 some inputs rejected
-  1 a bug            4 weights      7 training     10 not reproduced
-  2 wrong usage      5 bundle       8 no package  130 interrupted
+  0 fine             4 weights      8 no package              130 interrupted
+  1 a bug            5 bundle       9 some inputs rejected
+  2 wrong usage      6 output      10 not reproduced
+  3 data             7 training    11 accuracy below --assert
 """
 
 

@@ -110,12 +110,12 @@ def with_console(function: Function, *, verbose: str = "") -> Function:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-def output_options(what: str) -> Callable[[Function], Function]:
+def output_options(what: str, metavar: str = "FOLDER") -> Callable[[Function], Function]:
     """``--output`` and ``--overwrite``."""
 
     def decorate(function: Function) -> Function:
         overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there already.")
-        output = click.option("-o", "--output", metavar="FOLDER", type=NON_EMPTY, help=what)
+        output = click.option("-o", "--output", metavar=metavar, type=NON_EMPTY, help=what)
         return output(overwrite(function))
 
     return decorate

@@ -137,8 +137,10 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise ImageError("is a folder, not an image file", path)
         if not stat.S_ISREG(status.st_mode):
             raise ImageError("is not a regular file", path)
+        # Python makes room for all that may be read. Some file systems call every size 0.
+        most = status.st_size or MAX_BYTES
         with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else None
+            data = file.read(most + 1) if most <= MAX_BYTES else None
     except FileNotFoundError:
         raise ImageError("does not exist", path) from None
     except PermissionError:

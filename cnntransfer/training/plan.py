@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..data.dataset import Dataset
 from ..data.images import InputSpec, Resize
-from ..errors import OutputError, UsageError
+from ..errors import UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
 from ..recipe import AUTO, FEATURE_BLOCKS, Recipe
@@ -92,20 +92,6 @@ def default_output(recipe: Recipe) -> Path:
 def _absolute(weights: str) -> str:
     file = Path(weights).expanduser()
     return str(file.absolute()) if file.is_file() else weights
-
-
-def check_apart(folder: Path, recipe: Recipe) -> None:
-    """Check that nothing is written into the user's folder of images, or over it.
-
-    Raises:
-        OutputError: it would be.
-    """
-    data, target = Path(str(recipe.data)).resolve(), folder.resolve()
-    if data.is_dir() and (target.is_relative_to(data) or data.is_relative_to(target)):
-        raise OutputError(
-            f"Expected an output outside the folder of images, which is only read. Received: "
-            f"{folder}. Choose another place with --output, such as ../{folder.name}"
-        )
 
 
 def input_spec(recipe: Recipe) -> InputSpec:

@@ -24,7 +24,7 @@ from ..models.weights import find_weights
 from ..parallel import Later, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
-from ..storage import atomic_folder, check_target
+from ..storage import atomic_folder, check_apart, check_target
 from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
 from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
@@ -32,7 +32,7 @@ from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
 from .outcome import Outcome, write
-from .plan import auto_views, check_apart, input_spec, resolve, view_count
+from .plan import auto_views, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
 from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
@@ -114,10 +114,10 @@ def _run(
     output, overwrite = checkpoint.output, checkpoint.overwrite
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
-    check_apart(output, recipe)
+    check_apart(output, Path(str(recipe.data)))
     if show_input:
         check_target(show_input, overwrite=False)
-        check_apart(show_input, recipe)
+        check_apart(show_input, Path(str(recipe.data)))
     clock = Clock()
     metrics_ready = start(prepare_metrics)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tracemalloc
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -385,6 +386,17 @@ def test_a_file_above_the_limit_is_refused_unread(tmp_path: Path, monkeypatch):
     with path.open("wb") as file:
         file.truncate(2 * 1024 * 1024 + 1)
     assert reason(path) == "is larger than 2 MB"
+
+
+def test_reading_takes_no_more_memory_than_the_file(tmp_path):
+    """Some machines count what a process may use, not what it does use."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x" * 50_000)
+    tracemalloc.start()
+    assert read_bytes(path) == b"x" * 50_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300_000
 
 
 @pytest.mark.parametrize(
