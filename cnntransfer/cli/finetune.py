@@ -51,7 +51,7 @@ _AUGMENTATION = "Augmentation of training images"
     section="How much to spend",
     type=click.Choice(list(recipes.PRESETS)),
     help="fast: a head on the frozen backbone's features. balanced: on those of three depths. "
-    "best: as fast, then the top of the backbone too, block by block. [default: balanced]",
+    "best: as balanced, then the top of the backbone too, block by block. [default: balanced]",
 )
 @setting_options(
     Recipe(),
