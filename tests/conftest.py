@@ -71,7 +71,7 @@ def bundle(small_recipe, tmp_path_factory) -> Bundle:
     return run(small_recipe, tmp_path_factory.mktemp("runs") / "photos-mobilenet")
 
 
-def convert_tuned(trunk, classifier, bundle, views, requests):
+def convert_tuned(trunk, bundle, views, requests):
     """Instead of ``outcome._convert_tuned``, where the weights are all that counts: writes them.
 
     Conversion takes seconds.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import BundleError, ExitCode, UsageError
-from .console import Console, percent, print_json, print_table, shell_word
+from .console import Console, print_json, print_table, shell_word
+from .figures import print_figures
 from .options import NON_EMPTY, as_json, example, with_console
 
 #: A confusion matrix of more classes is shown as its largest confusions.
@@ -54,21 +55,7 @@ def command(model: str, data: str, subset: str | None, as_json: bool, console: C
         print_json({"model": str(model), "data": str(data), **result.to_dict()})
         return ExitCode.PARTIAL if result.rejected else ExitCode.OK
 
-    figures = [
-        ("images", str(result.images)),
-        ("accuracy (top-1)", percent(result.accuracy)),
-        (
-            "accuracy (top-5)",
-            "-" if result.top5_accuracy is None else percent(result.top5_accuracy),
-        ),
-        ("balanced accuracy", percent(result.balanced_accuracy)),
-        ("macro F1", f"{result.macro_f1:.3f}"),
-        ("log loss", f"{result.log_loss:.3f}"),
-    ]
-    print_table(("figure", "value"), [row for row in figures if row[1] != "-"])
-    rows = [(c.label, c.precision, c.recall, c.f1, c.support) for c in result.per_class]
-    click.echo()
-    print_table(("class", "precision", "recall", "F1", "images"), [r for r in rows if r[4]])
+    print_figures(result)
     click.echo()
     names = bundle.class_names
     if len(names) <= _LARGEST_MATRIX:
