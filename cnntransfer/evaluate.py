@@ -49,10 +49,7 @@ class BundleEvaluation(Evaluation):
     @property
     def accuracy_lower(self) -> float:
         """The lower end of the accuracy's 95 % interval (Wilson)."""
-        from scipy.stats import binomtest
-
-        right = round(self.accuracy * self.images)
-        return float(binomtest(right, self.images).proportion_ci(0.95, "wilson").low)
+        return self.intervals["accuracy"].low
 
 
 def evaluate(

@@ -86,7 +86,7 @@ def other_bundle(photos, tmp_path_factory) -> Bundle:
     return run(recipe, tmp_path_factory.mktemp("runs") / "more-mobilenet")
 
 
-def convert_tuned(trunk, classifier, bundle, views, requests):
+def convert_tuned(trunk, bundle, views, requests):
     """Instead of ``outcome._convert_tuned``, where the weights are all that counts: writes them.
 
     Conversion takes seconds.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import echo, percent, print_table
+from .console import echo, print_table
+from .figures import FIGURES, print_figures, with_limits
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
@@ -18,27 +19,9 @@ _LARGEST_MATRIX = 12
 _MOST_DIFFERENCES = 10
 
 
-def decimals(value: float) -> str:
-    """``0.94728`` -> ``0.947``."""
-    return f"{value:.3f}"
-
-
-#: Name, attribute, and how its values are written.
-_FIGURES: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("accuracy (top-1)", "accuracy", percent),
-    ("accuracy (top-5)", "top5_accuracy", percent),
-    ("balanced accuracy", "balanced_accuracy", percent),
-    ("macro F1", "macro_f1", decimals),
-    ("log loss", "log_loss", decimals),
-)
-
-
 def print_evaluation(result: BundleEvaluation) -> None:
     """The figures of one model: in all, by class, the confusions, the worst mistakes."""
-    print_table(("figure", "value"), _figures([result]))
-    rows = [(c.label, c.precision, c.recall, c.f1, c.support) for c in result.per_class]
-    echo()
-    print_table(("class", "precision", "recall", "F1", "images"), [r for r in rows if r[4]])
+    print_figures(result)
     echo()
     names = [row.label for row in result.per_class]
     if len(names) <= _LARGEST_MATRIX:
@@ -62,7 +45,7 @@ def print_comparison(result: Comparison, *, with_mistakes: bool) -> None:
     """Several models: figures and recall side by side, paired tests, where they differ."""
     evaluations = list(result.evaluations.values())
     short = dict(zip(result.evaluations, _short(list(result.evaluations)), strict=True))
-    print_table(("figure", *short.values()), _figures(evaluations))
+    print_table(("figure (95 % interval)", *short.values()), _figures(evaluations))
     recall = {
         name: {row.label: (row.recall, row.support) for row in evaluation.per_class}
         for name, evaluation in result.evaluations.items()
@@ -87,10 +70,9 @@ def print_comparison(result: Comparison, *, with_mistakes: bool) -> None:
 def _figures(evaluations: Sequence[BundleEvaluation]) -> list[tuple[str, ...]]:
     """A row per figure with a cell per model; figures that none has are left out."""
     rows = [("images", *(f"{evaluation.images:,}" for evaluation in evaluations))]
-    for title, name, text in _FIGURES:
-        values = [getattr(evaluation, name) for evaluation in evaluations]
-        if any(value is not None for value in values):
-            rows.append((title, *("-" if value is None else text(value) for value in values)))
+    for title, name, text in FIGURES:
+        if any(getattr(evaluation, name) is not None for evaluation in evaluations):
+            rows.append((title, *(with_limits(each, name, text) for each in evaluations)))
     return rows
 
 

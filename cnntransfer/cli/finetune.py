@@ -10,9 +10,10 @@ import click
 from click.core import ParameterSource
 
 from .. import recipe as recipes
-from ..errors import ExitCode, UsageError, counted
+from ..errors import ExitCode, UsageError
 from ..recipe import FINETUNE_STAGE, HEAD_STAGE, Augmentation, BatchAugmentation, Head, Recipe
-from .console import Console, echo, percent, print_json, shell_word
+from .console import Console, echo, print_json, shell_word
+from .figures import accuracy_line, calibration_line
 from .options import (
     NON_EMPTY,
     SectionedCommand,
@@ -338,12 +339,8 @@ def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
     lines = []
     for subset, title in (("val", "Validation"), ("test", "Test")):
         if subset in metadata["metrics"]:
-            figures = metadata["metrics"][subset]
-            lines.append(
-                f"{title} accuracy {percent(figures['accuracy'])} on "
-                f"{counted(figures['images'], 'image')} "
-                f"(balanced {percent(figures['balanced_accuracy'])})"
-            )
+            lines.append(accuracy_line(title, metadata["metrics"][subset]))
+    lines.append(calibration_line(metadata["calibration"]))
     lines.append(f"Bundle   {target}")
     seconds = metadata["seconds"]
     lines.append(

@@ -124,12 +124,17 @@ def build_classifier(trunk: Trunk, head: HeadModel) -> Any:
     """The whole classifier, flat: the trunk's graph with the head's layers on its features."""
     k = keras()
     x = trunk.model.output
-    layers = build_head(head.layers)
-    for layer in layers:
+    for layer in build_head(head.layers):
         x = layer(x)
-        if layer.name in head.weights:
-            _set_arrays(layer, head.weights[layer.name])
-    return k.Model(trunk.model.input, x, name=CLASSIFIER_NAME)
+    classifier = k.Model(trunk.model.input, x, name=CLASSIFIER_NAME)
+    put_head(classifier, head)
+    return classifier
+
+
+def put_head(classifier: Any, head: HeadModel) -> None:
+    """Give a classifier the numbers of a head with the same layers."""
+    for name, arrays in head.weights.items():
+        _set_arrays(classifier.get_layer(name), arrays)
 
 
 def head_of(classifier: Any, layers: tuple[Layer, ...]) -> HeadModel:

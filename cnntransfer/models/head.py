@@ -134,6 +134,18 @@ class HeadModel:
             x = _INFERENCE[layer.kind](layer, self.weights.get(layer.name, ()), x)
         return x
 
+    def logits(self, features: Array) -> Array:
+        """What the probabilities are the softmax of, float32 (n, classes)."""
+        kernel, bias = self.weights[OUTPUT_NAME]
+        return HeadModel(self.layers[:-1], self.weights)(features) @ kernel + bias
+
+    def tempered(self, temperature: float) -> HeadModel:
+        """The same head, its logits divided by a temperature; probabilities keep their order."""
+        scale = np.float32(1 / temperature)
+        kernel, bias = self.weights[OUTPUT_NAME]
+        scaled = {OUTPUT_NAME: (kernel * scale, bias * scale)}
+        return HeadModel(self.layers, {**self.weights, **scaled})
+
 
 def initial_weights(
     layers: tuple[Layer, ...], features: Array, widths: Sequence[int] = ()

@@ -27,8 +27,10 @@ def advice(validation: Evaluation, history: Sequence[Mapping[str, Any]]) -> Iter
     guessing = confusion.sum(axis=1).max() / validation.images
     is_chance = validation.accuracy < guessing + _ABOVE_CHANCE
     if is_chance:
+        interval = validation.intervals["accuracy"]
         yield (
-            f"Validation accuracy {validation.accuracy:.0%} is hardly above guessing the most "
+            f"Validation accuracy {validation.accuracy:.0%} (95 % interval {interval.low:.0%} to "
+            f"{interval.high:.0%}) is hardly above guessing the most "
             f"frequent class ({guessing:.0%}). Are the photos in the right folders? Look at what "
             "the network sees with --show-input, or try --preset best"
         )

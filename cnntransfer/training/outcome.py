@@ -17,13 +17,16 @@ from ..engines.conversion import ConvertedTrunk, convert, in_keras
 from ..engines.head_file import write_head
 from ..engines.litert import LiteRTEngine
 from ..engines.parity import check_parity
-from ..metrics import Evaluation, figures
+from ..metrics import calibration_error, figures
 from ..models.archive import write_classifier
-from ..models.classifier import Trunk
-from ..parallel import available_cores, meanwhile
+from ..models.classifier import Trunk, put_head
+from ..models.head import softmax
+from ..parallel import available_cores
 from ..progress import SILENT, Observer
 from ..recipe import Recipe
 from .advice import advice
+from .calibration import describe as describe_calibration
+from .calibration import fit_temperature
 from .clock import Clock
 from .extraction import TrunkSpec
 from .features import Features
@@ -76,25 +79,38 @@ def write(
         clock: Its steps become part of the metadata.
         observer: Hears of what the figures say.
     """
-    trained, dataset = outcome.trained, outcome.views.dataset
+    trained, dataset, spec = outcome.trained, outcome.views.dataset, outcome.spec
+    positions = dataset.subset("val", "test")
+    labels, subsets = dataset.labels()[positions], _subsets(dataset, positions)
     with clock.step("write the bundle"):
-        positions = dataset.subset("val", "test")
         if trained.classifier is None:
             rows, parity = outcome.held_out.of(positions), dict(outcome.converted.parity)
             shutil.copyfile(outcome.converted.litert_file, bundle.trunk_file)
-            write_classifier(outcome.converted.keras_file, trained.head, bundle.keras_file)
         else:
             plain = [(position, 0) for position in positions]
             with observer.task("Converting the fine-tuned backbone"):
-                rows, parity = _convert_tuned(
-                    trunk(), trained.classifier, bundle, outcome.views, plain
-                )
-        write_head(trained.head, bundle.head_file)
-        parity["head"] = check_parity(trained.head, bundle.head_file, rows)
+                rows, parity = _convert_tuned(trunk(), bundle, outcome.views, plain)
+        logits = trained.head.logits(rows)
+        temperature = fit_temperature(logits[subsets["val"]], labels[subsets["val"]])
+        head = trained.head.tempered(temperature)
+        if trained.classifier is None:
+            write_classifier(outcome.converted.keras_file, head, bundle.keras_file)
+        else:
+            put_head(trained.classifier, head)
+            trained.classifier.save(bundle.keras_file)
+        write_head(head, bundle.head_file)
+        parity["head"] = check_parity(head, bundle.head_file, rows)
     with clock.step("evaluate"):
-        head = LiteRTEngine([bundle.head_file])
-        probabilities = np.stack([head.run(vector).probabilities for vector in rows])
-        metrics = _judge(dataset, positions, probabilities)
+        engine = LiteRTEngine([bundle.head_file])
+        probabilities = np.stack([engine.run(vector).probabilities for vector in rows])
+        metrics = {
+            name: figures(dataset.class_names, labels[chosen], probabilities[chosen])
+            for name, chosen in subsets.items()
+        }
+        before = {
+            name: calibration_error(labels[chosen], softmax(logits[chosen]))
+            for name, chosen in subsets.items()
+        }
     for line in advice(metrics["val"], trained.history):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
@@ -102,12 +118,12 @@ def write(
     write_tables(bundle, dataset, trained, positions, probabilities)
     write_rates(bundle, outcome.recipe, outcome.rates)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
-    spec = outcome.spec
     bundle.write_metadata(
         {
             **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
             "dataset": describe_data(dataset, outcome.recipe.data),
             "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
+            "calibration": describe_calibration(temperature, before, metrics),
             "parity": parity,
             "seconds": clock.seconds,
             **forecast,
@@ -116,11 +132,10 @@ def write(
 
 
 def _convert_tuned(
-    trunk: Trunk, classifier: Any, bundle: Bundle, views: Views, requests: Sequence[Request]
+    trunk: Trunk, bundle: Bundle, views: Views, requests: Sequence[Request]
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Write a trunk that was trained; its features of the held-out images, and its parity."""
-    with meanwhile(lambda: classifier.save(bundle.keras_file)):
-        convert(trunk.model, bundle.trunk_file)
+    convert(trunk.model, bundle.trunk_file)
     probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
     parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
     engine = LiteRTEngine([bundle.trunk_file], available_cores())
@@ -128,13 +143,7 @@ def _convert_tuned(
     return np.stack([output.features for output in outputs]), parity
 
 
-def _judge(
-    dataset: Dataset, held_out: list[int], probabilities: NDArray[np.float32]
-) -> dict[str, Evaluation]:
-    labels = dataset.labels()[held_out]
-    subsets = np.array([dataset.samples[position].subset for position in held_out])
-    return {
-        name: figures(dataset.class_names, labels[subsets == name], probabilities[subsets == name])
-        for name in ("val", "test")
-        if name in subsets
-    }
+def _subsets(dataset: Dataset, positions: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
+    """Which of some samples are in each of the held-out subsets that there are."""
+    names = np.array([dataset.samples[position].subset for position in positions])
+    return {name: names == name for name in ("val", "test") if name in names}

@@ -23,7 +23,7 @@ from .fit import HISTORY_COLUMNS
 from .rates import RATE_COLUMNS
 from .stages import Trained
 
-_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scikit-learn")
+_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "scipy")
 
 
 def write_tables(

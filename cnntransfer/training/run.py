@@ -19,9 +19,8 @@ from ..data.split import split
 from ..data.views import Views
 from ..engines.litert import LiteRTEngine
 from ..frameworks import has_gpu
-from ..metrics import prepare as prepare_metrics
 from ..models.weights import find_weights
-from ..parallel import Later, start
+from ..parallel import Later
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..storage import atomic_folder, check_apart, check_target
@@ -119,7 +118,6 @@ def _run(
         check_target(show_input, overwrite=False)
         check_apart(show_input, Path(str(recipe.data)))
     clock = Clock()
-    metrics_ready = start(prepare_metrics)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
@@ -166,9 +164,6 @@ def _run(
         )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.to_learn_from(requests, recipe.precision)
-    with clock.step("load scikit-learn"):
-        # Not while training: an import keeps Python's lock from hundreds of short operations.
-        metrics_ready.result()
     with clock.step("train"):
         fitted = _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)
         trained = fit_unfrozen(

@@ -49,7 +49,7 @@ class TestSeveralModels:
         code, out, err = cli("evaluate", *both, photos)
         assert code == 0
         rows = [columns_of(line) for line in out.splitlines()]
-        assert rows[0] == ["figure", "photos-mobilenet", "wrong"]
+        assert rows[0] == ["figure (95 % interval)", "photos-mobilenet", "wrong"]
         assert ["images", "30", "30"] in rows
         assert ["recall", "photos-mobilenet", "wrong", "images"] in rows
         (tests,) = (row for row in rows if row and row[0] == "against photos-mobilenet")

@@ -22,7 +22,7 @@ class Stopper(Observer):
             raise Stopped
 
 
-def convert_tuned(trunk, classifier, bundle, views, requests):
+def convert_tuned(trunk, bundle, views, requests):
     """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
     bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
     images = np.stack([views.image(request) for request in requests])

@@ -1,0 +1,120 @@
+"""How often the 95 % intervals of the figures hold the truth.
+
+A classifier is simulated: the logits of a photo are normal noise, to which something is added for
+its class, more for one class than for another. What its figures are on very many photos is the
+truth, here those of 400,000. On so many simulated test sets the figures are computed with their
+intervals as ``cnntransfer evaluate`` does it, and counted is how often an interval holds the truth.
+
+    python benchmarks/intervals.py
+
+``--images``, ``--classes`` and ``--accuracy`` choose other settings; ``--rarest 5`` makes the
+rarest class a fifth as frequent as the most frequent. Prints one Markdown row per setting, with
+percent of the simulations.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnntransfer.metrics import Evaluation, figures
+
+_TRUTH = 400_000
+#: How much harder and easier than on average the hardest and easiest class are.
+_UNEVEN = 0.3
+FIGURES = (
+    "accuracy",
+    "top5_accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "calibration_error",
+)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A simulated classifier and the photos it sees.
+
+    Attributes:
+        classes: How many there are.
+        signal: What the class adds to its logit on average.
+        rarest: The most frequent class is so many times as frequent as the rarest.
+        confidence: What logits are multiplied by; 1 is about right for the noise.
+    """
+
+    classes: int
+    signal: float
+    rarest: float = 1.0
+    confidence: float = 1.0
+
+    def draw(
+        self, images: int, random: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels, int64 (n,), and probabilities, float32 (n, classes)."""
+        shares = np.geomspace(1, 1 / self.rarest, self.classes)
+        labels = random.choice(self.classes, images, p=shares / shares.sum())
+        logits = random.normal(size=(images, self.classes))
+        signals = self.signal * np.linspace(1 - _UNEVEN, 1 + _UNEVEN, self.classes)
+        logits[np.arange(images), labels] += signals[labels]
+        powers = np.exp(self.confidence * logits)
+        return labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def accuracy(self) -> float:
+        labels, probabilities = self.draw(20_000, np.random.default_rng(0))
+        return float((probabilities.argmax(axis=1) == labels).mean())
+
+    def judge(self, images: int, seed: int) -> Evaluation:
+        names = [str(number) for number in range(self.classes)]
+        return figures(names, *self.draw(images, np.random.default_rng(seed)))
+
+
+def find(classes: int, accuracy: float, rarest: float) -> Classifier:
+    """A classifier of an accuracy, as confident as a calibrated one would be."""
+    low, high = 0.0, 20.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        if Classifier(classes, middle, rarest).accuracy() < accuracy:
+            low = middle
+        else:
+            high = middle
+    # Of equally frequent classes with the same signal, confidence is right at the signal.
+    return Classifier(classes, low, rarest, confidence=low)
+
+
+def coverage(classifier: Classifier, images: int, simulations: int) -> list[str]:
+    """For every figure how often its interval held the truth, in percent."""
+    truth = classifier.judge(_TRUTH, seed=2**32)
+    held: dict[str, list[bool]] = {name: [] for name in FIGURES}
+    for seed in range(simulations):
+        judged = classifier.judge(images, seed)
+        for name, interval in judged.intervals.items():
+            held[name].append(interval.low <= getattr(truth, name) <= interval.high)
+    return [f"{100 * np.mean(held[name]):.1f}" if held[name] else "-" for name in FIGURES]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, nargs="+", default=[60, 400])
+    parser.add_argument("--classes", type=int, nargs="+", default=[2, 10])
+    parser.add_argument("--accuracy", type=float, nargs="+", default=[0.8, 0.92])
+    parser.add_argument("--rarest", type=float, default=1.0)
+    parser.add_argument("--simulations", type=int, default=1000)
+    arguments = parser.parse_args()
+    print("| images | classes | accuracy | " + " | ".join(FIGURES) + " |")
+    print("|---|---|---|" + "---|" * len(FIGURES))
+    for classes, accuracy in product(arguments.classes, arguments.accuracy):
+        classifier = find(classes, accuracy, arguments.rarest)
+        for images in arguments.images:
+            cells = coverage(classifier, images, arguments.simulations)
+            print(f"| {images} | {classes} | {accuracy} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
