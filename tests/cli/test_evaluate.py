@@ -81,7 +81,11 @@ class TestSeveralModels:
         assert code == 0
         assert out.splitlines()[-1] == "They give the same class for every image."
         # Of the same last name, so they are called by their whole.
-        assert columns_of(out.splitlines()[0]) == ["figure", str(bundle.path), str(twin)]
+        assert columns_of(out.splitlines()[0]) == [
+            "figure (95 % interval)",
+            str(bundle.path),
+            str(twin),
+        ]
 
     def test_mistakes_where_they_are_asked_for(self, cli, both, photos):
         _, out, _ = cli("evaluate", *both, photos, "--mistakes", "3", "-q")
