@@ -29,6 +29,7 @@ from .extraction import TrunkSpec
 from .features import Features
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
+from .suspects import SUSPECT_COLUMNS, find_suspects, remark, suspect_rows
 
 _PARITY_IMAGES = 4
 
@@ -77,6 +78,8 @@ def write(
         observer: Hears of what the figures say.
     """
     trained, dataset = outcome.trained, outcome.views.dataset
+    with clock.step("look for wrong labels"):
+        suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
     with clock.step("write the bundle"):
         positions = dataset.subset("val", "test")
         if trained.classifier is None:
@@ -95,11 +98,12 @@ def write(
         head = LiteRTEngine([bundle.head_file])
         probabilities = np.stack([head.run(vector).probabilities for vector in rows])
         metrics = _judge(dataset, positions, probabilities)
-    for line in advice(metrics["val"], trained.history):
+    for line in (*advice(metrics["val"], trained.history), *remark(dataset, suspects)):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
     bundle.write_recipe(outcome.recipe.to_yaml())
     write_tables(bundle, dataset, trained, positions, probabilities)
+    bundle.write_table("suspects", SUSPECT_COLUMNS, suspect_rows(dataset, suspects))
     write_rates(bundle, outcome.recipe, outcome.rates)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
     spec = outcome.spec
