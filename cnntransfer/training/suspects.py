@@ -1,10 +1,9 @@
 """Images whose label may be wrong: confident learning on what the other images say of each.
 
 Every image is judged by heads that have not seen it (:mod:`.out_of_fold`). Those to which another
-class is more probable than their label are suspects, the least probable label first. A label looks
-wrong with confidence where it is improbable, and the other class at least as probable as its own
-images find it on average: off the diagonal of the confident joint (Northcutt et al. 2021,
-"Confident Learning", arXiv:1911.00068).
+class is more probable than their label are suspects. A label looks wrong with confidence where it
+is improbable, and the other class at least as probable as its own images find it on average: off
+the diagonal of the confident joint (Northcutt et al. 2021, "Confident Learning", arXiv:1911.00068).
 """
 
 from __future__ import annotations
@@ -67,14 +66,15 @@ def find_suspects(
         head: Its first layer standardises features.
 
     Returns:
-        The most suspect first.
+        The most suspect first: those with confidence, then the others, each by the probability of
+        their label.
     """
     labels = dataset.labels()
     classes = len(dataset.class_names)
     folds = deal([sample.digest for sample in dataset.samples], labels)
     verdicts = judge(reduced(parts, head), labels, folds, classes)
     confident = is_confident(verdicts, labels, classes)
-    order = np.argsort(verdicts.p_label, kind="stable")
+    order = np.lexsort((verdicts.p_label, ~confident))
     return tuple(
         Suspect(
             int(position),
