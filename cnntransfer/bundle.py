@@ -12,6 +12,7 @@
     splits.csv        file, label, subset, digest
     rejected.csv      file, reason
     predictions.csv   predictions of the held-out images
+    suspects.csv      images whose label may be wrong, the most suspect first
 
 Where they were asked for there are ``tensorboard/``, the history once more as event files, and
 ``learning_rates.csv`` and ``.png``, the loss by learning rate.
@@ -49,6 +50,7 @@ _TABLES = {
     "splits": "splits.csv",
     "rejected": "rejected.csv",
     "predictions": "predictions.csv",
+    "suspects": "suspects.csv",
     "learning_rates": "learning_rates.csv",
 }
 #: The files whose size and checksum are recorded.

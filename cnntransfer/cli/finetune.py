@@ -236,7 +236,8 @@ def command(
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
     bundle: a folder with the model, its recipe and its figures.
 
-    Unreadable images are left out and listed in rejected.csv; the exit code is then 9.
+    Unreadable images are left out and listed in rejected.csv; the exit code is then 9. Images whose
+    label may be wrong are listed in the bundle's suspects.csv, the most suspect first.
 
     A run that is stopped while it trains keeps what it has, in OUTPUT.unfinished; --resume goes on.
     """

@@ -42,6 +42,7 @@ class LinearHead:
         training: What to learn from.
         validation: What to choose the strength by.
         objective: What is lowered, beside the penalty.
+        gradient: How small gradients are at a solution.
     """
 
     name = "head"
@@ -56,9 +57,11 @@ class LinearHead:
         training: Examples,
         validation: Examples,
         objective: Objective,
+        gradient: float | None = None,
     ) -> None:
         self._layers = layers
         self._penalties = penalties
+        self._gradient = _GRADIENT if gradient is None else gradient
         self._training, self._validation = training, validation
         self._objective = objective
         standardise, output = layers
@@ -79,7 +82,7 @@ class LinearHead:
         l2 = self._penalties[epoch]
         kernel, bias, held_l2 = self._held
         begun = np.concatenate([kernel.ravel(), bias]).astype(np.float64)
-        options = {"maxiter": _STEPS, "gtol": _GRADIENT * math.sqrt(l2), "ftol": 1e-9}
+        options = {"maxiter": _STEPS, "gtol": self._gradient * math.sqrt(l2), "ftol": 1e-9}
         found = minimize(self._loss, begun, (l2,), method="L-BFGS-B", jac=True, options=options)
         kernel[:] = found.x[: kernel.size].reshape(kernel.shape)
         bias[:] = found.x[kernel.size :]

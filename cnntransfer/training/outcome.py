@@ -32,6 +32,7 @@ from .extraction import TrunkSpec
 from .features import Features
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
+from .suspects import SUSPECT_COLUMNS, find_suspects, remark, suspect_rows
 
 _PARITY_IMAGES = 4
 
@@ -82,6 +83,8 @@ def write(
     trained, dataset, spec = outcome.trained, outcome.views.dataset, outcome.spec
     positions = dataset.subset("val", "test")
     labels, subsets = dataset.labels()[positions], _subsets(dataset, positions)
+    with clock.step("look for wrong labels"):
+        suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
     with clock.step("write the bundle"):
         if trained.classifier is None:
             rows, parity = outcome.held_out.of(positions), dict(outcome.converted.parity)
@@ -111,11 +114,12 @@ def write(
             name: calibration_error(labels[chosen], softmax(logits[chosen]))
             for name, chosen in subsets.items()
         }
-    for line in advice(metrics["val"], trained.history):
+    for line in (*advice(metrics["val"], trained.history), *remark(dataset, suspects)):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
     bundle.write_recipe(outcome.recipe.to_yaml())
     write_tables(bundle, dataset, trained, positions, probabilities)
+    bundle.write_table("suspects", SUSPECT_COLUMNS, suspect_rows(dataset, suspects))
     write_rates(bundle, outcome.recipe, outcome.rates)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
     bundle.write_metadata(

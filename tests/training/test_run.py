@@ -118,7 +118,7 @@ def head_weights(bundle, folder):
 
 def test_the_recipe_of_a_bundle_repeats_the_run_bit_by_bit(bundle, tmp_path):
     again = run(read_recipe(bundle.recipe_file), tmp_path / "again")
-    for name in ("predictions.csv", "splits.csv", "recipe.yaml", "labels.txt"):
+    for name in ("predictions.csv", "splits.csv", "suspects.csv", "recipe.yaml", "labels.txt"):
         assert (again.path / name).read_bytes() == (bundle.path / name).read_bytes(), name
     first, second = head_weights(bundle, tmp_path / "1"), head_weights(again, tmp_path / "2")
     assert first.keys() == second.keys()
