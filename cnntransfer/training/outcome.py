@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,9 @@ from ..progress import SILENT, Observer
 from ..recipe import Recipe
 from .advice import advice
 from .clock import Clock
-from .extraction import TrunkSpec
+from .extraction import REFERENCE, TrunkSpec
 from .features import Features
+from .novelty import to_learn_from, write_novelty
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
 
@@ -77,6 +79,7 @@ def write(
         observer: Hears of what the figures say.
     """
     trained, dataset = outcome.trained, outcome.views.dataset
+    sample = to_learn_from(dataset)
     with clock.step("write the bundle"):
         positions = dataset.subset("val", "test")
         if trained.classifier is None:
@@ -84,17 +87,24 @@ def write(
             shutil.copyfile(outcome.converted.litert_file, bundle.trunk_file)
             write_classifier(outcome.converted.keras_file, trained.head, bundle.keras_file)
         else:
-            plain = [(position, 0) for position in positions]
+            plain = [(position, 0) for position in (*positions, *sample)]
             with observer.task("Converting the fine-tuned backbone"):
                 rows, parity = _convert_tuned(
                     trunk(), trained.classifier, bundle, outcome.views, plain
                 )
+            rows, known = np.split(rows, [len(positions)])
         write_head(trained.head, bundle.head_file)
         parity["head"] = check_parity(trained.head, bundle.head_file, rows)
     with clock.step("evaluate"):
         head = LiteRTEngine([bundle.head_file])
         probabilities = np.stack([head.run(vector).probabilities for vector in rows])
         metrics = _judge(dataset, positions, probabilities)
+    with clock.step("measure distances"):
+        if trained.classifier is None:
+            known = _of_frozen(outcome, sample)
+        is_tuned = trained.classifier is not None
+        held_out = {name: rows[chosen] for name, chosen in _subsets(dataset, positions).items()}
+        unknown = write_novelty(bundle, known, held_out, outcome.spec.widths, is_tuned=is_tuned)
     for line in advice(metrics["val"], trained.history):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
@@ -108,6 +118,7 @@ def write(
             **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
             "dataset": describe_data(dataset, outcome.recipe.data),
             "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
+            **({"unknown": unknown} if unknown else {}),
             "parity": parity,
             "seconds": clock.seconds,
             **forecast,
@@ -118,23 +129,39 @@ def write(
 def _convert_tuned(
     trunk: Trunk, classifier: Any, bundle: Bundle, views: Views, requests: Sequence[Request]
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Write a trunk that was trained; its features of the held-out images, and its parity."""
+    """Write a trunk that was trained; its features of some views, and its parity."""
     with meanwhile(lambda: classifier.save(bundle.keras_file)):
         convert(trunk.model, bundle.trunk_file)
     probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
     parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
-    engine = LiteRTEngine([bundle.trunk_file], available_cores())
-    outputs = engine.map(views.image, requests)
-    return np.stack([output.features for output in outputs]), parity
+    return _run(bundle.trunk_file, views, requests), parity
+
+
+def _of_frozen(outcome: Outcome, positions: Sequence[int]) -> NDArray[np.float32]:
+    """Features of training images by the bundle's trunk, which is as it was before training."""
+    if outcome.recipe.precision == REFERENCE:
+        return outcome.training.of(positions)
+    plain = [(position, 0) for position in positions]
+    return _run(outcome.converted.litert_file, outcome.views, plain)
+
+
+def _run(trunk: Path, views: Views, requests: Sequence[Request]) -> NDArray[np.float32]:
+    """Features of views by a LiteRT file."""
+    engine = LiteRTEngine([trunk], available_cores())
+    return np.stack([output.features for output in engine.map(views.image, requests)])
 
 
 def _judge(
     dataset: Dataset, held_out: list[int], probabilities: NDArray[np.float32]
 ) -> dict[str, Evaluation]:
     labels = dataset.labels()[held_out]
-    subsets = np.array([dataset.samples[position].subset for position in held_out])
     return {
-        name: figures(dataset.class_names, labels[subsets == name], probabilities[subsets == name])
-        for name in ("val", "test")
-        if name in subsets
+        name: figures(dataset.class_names, labels[chosen], probabilities[chosen])
+        for name, chosen in _subsets(dataset, held_out).items()
     }
+
+
+def _subsets(dataset: Dataset, positions: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
+    """Which of some samples are in each of the held-out subsets that there are."""
+    names = np.array([dataset.samples[position].subset for position in positions])
+    return {name: names == name for name in ("val", "test") if name in names}
