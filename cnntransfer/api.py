@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engines.litert import LiteRTEngine
     from .evaluate import BundleEvaluation
     from .export import Export
+    from .novelty import Novelty
     from .predict import Prediction
     from .reproduction import Reproduction
 
@@ -55,11 +56,22 @@ class Run:
         return figures
 
     @overload
-    def predict(self, images: PathLike) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self, images: PathLike, *, unknown: float | str | None = None
+    ) -> Prediction: ...
     @overload
-    def predict(self, images: Iterable[PathLike]) -> list[Prediction]: ...
-    def predict(self, images: PathLike | Iterable[PathLike]) -> Prediction | list[Prediction]:
+    def predict(
+        self, images: Iterable[PathLike], *, unknown: float | str | None = None
+    ) -> list[Prediction]: ...
+    def predict(
+        self, images: PathLike | Iterable[PathLike], *, unknown: float | str | None = None
+    ) -> Prediction | list[Prediction]:
         """Predict one image file, or several files, folders and globs.
+
+        Args:
+            images: The files.
+            unknown: Call images ``"unknown"`` that are far from the training images: the share
+                of images like those, in 0..1, that may be called so, too; ``"auto"`` is 0.05.
 
         Returns:
             One :class:`~cnntransfer.predict.Prediction` for one file, else a list of them; an
@@ -68,20 +80,31 @@ class Run:
         Raises:
             ImageError: the one image cannot be read.
             DataError: something does not exist.
+            UsageError: ``unknown`` is no such share.
+            BundleError: the bundle has nothing to tell the unknown by.
         """
         from .errors import ImageError
+        from .novelty import Boundary, rate_of
         from .predict import expand, predict
 
+        boundary = None if unknown is None else Boundary(self._novelty, rate_of("unknown", unknown))
         if isinstance(images, (str, os.PathLike)):
             path = Path(images).expanduser()
             if not path.is_dir():
-                (prediction,) = predict(self.bundle, [path], self._engine)
+                (prediction,) = predict(self.bundle, [path], self._engine, boundary)
                 if prediction.rejected is not None:
                     raise ImageError(prediction.rejected, path)
                 return prediction
             images = [path]
         paths = expand(Path(image).expanduser() for image in images)
-        return list(predict(self.bundle, paths, self._engine))
+        return list(predict(self.bundle, paths, self._engine, boundary))
+
+    @cached_property
+    def _novelty(self) -> Novelty:
+        """Loaded once, when it is first asked for."""
+        from .novelty import Novelty
+
+        return Novelty.open(self.bundle)
 
     @cached_property
     def _engine(self) -> LiteRTEngine:

@@ -6,7 +6,7 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,12 @@ from .engines.litert import LiteRTEngine
 from .errors import DataError, ImageError
 from .parallel import available_cores, ordered_map
 
+if TYPE_CHECKING:
+    from .novelty import Boundary
+
+#: The label of an image that is too far from the training images.
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -28,12 +34,17 @@ class Prediction:
         class_names: The model's classes.
         probabilities: float32, shape (classes,); ``None`` for a rejected image.
         rejected: Why the image could not be used; ``None`` otherwise.
+        unknown: Whether the image is too far from the training images; ``None`` if nobody asked.
+        distance: How far it is, where that was asked for and the image could be used; 1 is typical
+            of images like the training images.
     """
 
     path: Path
     class_names: tuple[str, ...]
     probabilities: NDArray[np.float32] | None = None
     rejected: str | None = None
+    unknown: bool | None = None
+    distance: float | None = None
 
     def top(self, count: int = 1) -> list[tuple[str, float]]:
         """The most probable classes with their probabilities, best first; equal ones by place."""
@@ -44,23 +55,34 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """The most probable class; ``None`` for a rejected image."""
+        """The most probable class, or ``"unknown"``; ``None`` for a rejected image."""
+        if self.unknown:
+            return UNKNOWN
         return self.top()[0][0] if self.probabilities is not None else None
 
     def to_dict(self, count: int = 5) -> dict[str, Any]:
-        """Plain values: file, label, probability, top, rejected."""
+        """Plain values: file, label, probability, top, rejected.
+
+        Where it was asked for, unknown and distance, too. An unknown image has the label
+        ``"unknown"`` and no probability; what the classes' are is in top.
+        """
         best = self.top(count)
+        judged = {"unknown": self.unknown, "distance": self.distance}
         return {
             "file": str(self.path),
-            "label": best[0][0] if best else None,
-            "probability": best[0][1] if best else None,
+            "label": self.label,
+            "probability": best[0][1] if best and not self.unknown else None,
             "top": [{"label": label, "probability": value} for label, value in best],
             "rejected": self.rejected,
+            **({} if self.unknown is None else judged),
         }
 
 
 def predict(
-    bundle: Bundle, paths: Sequence[Path], engine: LiteRTEngine | None = None
+    bundle: Bundle,
+    paths: Sequence[Path],
+    engine: LiteRTEngine | None = None,
+    boundary: Boundary | None = None,
 ) -> Iterator[Prediction]:
     """Predict image files, in order, as fast as they can be read.
 
@@ -70,6 +92,7 @@ def predict(
         bundle: What to predict with.
         paths: The files.
         engine: The bundle's, where it is loaded already.
+        boundary: Where the unknown begins; without it, every image is of some class.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -79,9 +102,15 @@ def predict(
 
     def one(path: Path) -> Prediction:
         try:
-            return Prediction(path, names, running.run(read(path, spec)).probabilities)
+            outputs = running.run(read(path, spec))
         except ImageError as error:
-            return Prediction(path, names, rejected=error.reason)
+            unknown = None if boundary is None else False
+            return Prediction(path, names, rejected=error.reason, unknown=unknown)
+        if boundary is None:
+            return Prediction(path, names, outputs.probabilities)
+        distance = boundary.distance(outputs.features)
+        unknown = boundary.is_beyond(distance)
+        return Prediction(path, names, outputs.probabilities, unknown=unknown, distance=distance)
 
     return ordered_map(one, paths, workers_for(len(paths)))
 

@@ -18,6 +18,8 @@ from .console import Console, echo, is_terminal, json_text, percent
 from .options import NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
+    from ..bundle import Bundle
+    from ..novelty import Boundary
     from ..predict import Prediction
 
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     epilog=example(
         "cnntransfer predict bird.jpg",
         "cnntransfer predict -m runs/photos-mobilenet new/ 'more/*.png'",
+        "cnntransfer predict -m runs/photos-mobilenet --unknown auto new/",
         "cnntransfer predict -m resnet50 --csv holiday/ > holiday.csv",
     )
 )
@@ -42,6 +45,12 @@ if TYPE_CHECKING:
     callback=checked("--top", Rule(int, minimum=1)),
     help="Classes per image. [default: 5 for one image and with --json, else 1]",
 )
+@click.option(
+    "--unknown",
+    metavar="RATE|auto",
+    help="Answer 'unknown' to images that are far from the training photos. RATE is the share of "
+    "photos like those that may be called so, too: from 0 to 1; auto is 0.05. [default: off]",
+)
 @as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print one CSV row per image.")
 @click.option(
@@ -52,6 +61,7 @@ def command(
     images: tuple[str, ...],
     model: str | None,
     top: int | None,
+    unknown: str | None,
     as_json: bool,
     as_csv: bool,
     show_input: str | None,
@@ -62,6 +72,11 @@ def command(
     IMAGE is a file, a folder (with all images below it) or a pattern. Without --model, MobileNet
     answers with the 1000 classes of ImageNet.
 
+    A model knows nothing but its classes and names one of them whatever it is shown. With --unknown
+    it answers 'unknown' to images that are unlike its training photos, and says how far from those
+    an image is: 1 is typical of photos like them. --json and --csv give "unknown", "distance" and
+    the probabilities of the classes as well.
+
     A file that is no readable image is reported and the others go on; the exit code is then 9,
     or 3 if no file can be read.
     """
@@ -70,21 +85,26 @@ def command(
     from ..predict import expand, predict
     from ..pretrained import DEFAULT, open_model
 
+    rate = None if unknown is None else _rate(unknown)
     paths = expand(images)
     bundle = open_model(model or DEFAULT, console)
+    boundary = None if rate is None else _boundary(bundle, rate, console)
     if show_input:
         from ..data.show import write_inputs
 
         write_inputs(paths, bundle.input_spec, Path(show_input).expanduser())
     rejected: list[ImageError] = []
+    beyond = 0
 
     def watched() -> Iterator[Prediction]:
+        nonlocal beyond
         # On a terminal the lines are the progress; a bar would be drawn through them.
         silent = nullcontext(lambda steps: None)
         bar = silent if is_terminal(sys.stdout) else console.task("Predicting", total=len(paths))
         with bar as advance:
-            for prediction in predict(bundle, paths):
+            for prediction in predict(bundle, paths, boundary=boundary):
                 advance(1)
+                beyond += bool(prediction.unknown)
                 if prediction.rejected is not None:
                     rejected.append(ImageError(prediction.rejected, prediction.path))
                     if len(paths) == 1:
@@ -95,9 +115,11 @@ def command(
     if as_json:
         _print_json(watched(), top or 5, model or DEFAULT)
     elif as_csv:
-        _print_csv(watched(), top or 1)
+        _print_csv(watched(), top or 1, judged=boundary is not None)
     else:
         _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
+    if boundary is not None and len(paths) > 1:
+        console.note(f"{beyond} of {counted(len(paths), 'file')} unknown.")
     if rejected and len(rejected) == len(paths):
         # After the output: rows and JSON say of every file what is wrong with it.
         raise DataError(
@@ -112,6 +134,21 @@ def command(
     return ExitCode.OK
 
 
+def _rate(text: str) -> float:
+    from ..novelty import rate_of
+
+    return rate_of("--unknown", text)
+
+
+def _boundary(bundle: Bundle, rate: float, console: Console) -> Boundary:
+    from ..novelty import Boundary, Novelty
+
+    boundary = Boundary(Novelty.open(bundle), rate)
+    for remark in boundary.remarks():
+        console.note(remark)
+    return boundary
+
+
 def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) -> None:
     for prediction in predictions:
         best = prediction.top(top)
@@ -119,24 +156,39 @@ def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) ->
             continue
         if single or top > 1:
             echo(str(prediction.path))
+            if prediction.unknown:
+                echo(f"  unknown  at a distance of {prediction.distance:.2f}")
+                continue
             for label, probability in best:
                 echo(f"  {percent(probability):>7}  {label}")
         else:
-            label, probability = best[0]
-            echo(f"{percent(probability):>7}  {label}\t{prediction.path}")
+            shown = "" if prediction.unknown else percent(best[0][1])
+            echo(f"{shown:>7}  {prediction.label}\t{prediction.path}")
 
 
-def _print_csv(predictions: Iterable[Prediction], top: int) -> None:
+def _print_csv(predictions: Iterable[Prediction], top: int, *, judged: bool) -> None:
+    """One row per image; where the unknown is ``judged``, the answer comes before the classes."""
     columns = [f"{name}{rank}" for rank in range(1, top + 1) for name in ("label", "probability")]
-    if top == 1:
+    if judged:
+        columns = ["label", "unknown", "distance", *columns]
+    elif top == 1:
         columns = ["label", "probability"]
     for number, prediction in enumerate(predictions):
         if number == 0:
             echo(_csv_line(["file", *columns, "rejected"]))
         best = prediction.top(top)
         cells = [cell for label, value in best for cell in (label, f"{value:.6f}")]
-        cells += [""] * (2 * top - len(cells))
+        if judged:
+            cells = [*_answer(prediction), *cells]
+        cells += [""] * (len(columns) - len(cells))
         echo(_csv_line([prediction.path, *cells, prediction.rejected or ""]))
+
+
+def _answer(prediction: Prediction) -> list[str]:
+    if prediction.distance is None:
+        return ["", "", ""]
+    unknown = "true" if prediction.unknown else "false"
+    return [prediction.label or "", unknown, f"{prediction.distance:.4f}"]
 
 
 def _csv_line(cells: Sequence[object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,9 @@ from .advice import advice
 from .calibration import describe as describe_calibration
 from .calibration import fit_temperature
 from .clock import Clock
-from .extraction import TrunkSpec
+from .extraction import REFERENCE, TrunkSpec
 from .features import Features
+from .novelty import to_learn_from, write_novelty
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
 from .suspects import SUSPECT_COLUMNS, find_suspects, remark, suspect_rows
@@ -85,14 +87,16 @@ def write(
     labels, subsets = dataset.labels()[positions], _subsets(dataset, positions)
     with clock.step("look for wrong labels"):
         suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
+    sample = to_learn_from(dataset)
     with clock.step("write the bundle"):
         if trained.classifier is None:
             rows, parity = outcome.held_out.of(positions), dict(outcome.converted.parity)
             shutil.copyfile(outcome.converted.litert_file, bundle.trunk_file)
         else:
-            plain = [(position, 0) for position in positions]
+            plain = [(position, 0) for position in (*positions, *sample)]
             with observer.task("Converting the fine-tuned backbone"):
                 rows, parity = _convert_tuned(trunk(), bundle, outcome.views, plain)
+            rows, known = np.split(rows, [len(positions)])
         logits = trained.head.logits(rows)
         temperature = fit_temperature(logits[subsets["val"]], labels[subsets["val"]])
         head = trained.head.tempered(temperature)
@@ -114,6 +118,12 @@ def write(
             name: calibration_error(labels[chosen], softmax(logits[chosen]))
             for name, chosen in subsets.items()
         }
+    with clock.step("measure distances"):
+        if trained.classifier is None:
+            known = _of_frozen(outcome, sample)
+        is_tuned = trained.classifier is not None
+        held_out = {name: rows[chosen] for name, chosen in subsets.items()}
+        unknown = write_novelty(bundle, known, held_out, spec.widths, is_tuned=is_tuned)
     for line in (*advice(metrics["val"], trained.history), *remark(dataset, suspects)):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
@@ -128,6 +138,7 @@ def write(
             "dataset": describe_data(dataset, outcome.recipe.data),
             "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
             "calibration": describe_calibration(temperature, before, metrics),
+            **({"unknown": unknown} if unknown else {}),
             "parity": parity,
             "seconds": clock.seconds,
             **forecast,
@@ -138,13 +149,25 @@ def write(
 def _convert_tuned(
     trunk: Trunk, bundle: Bundle, views: Views, requests: Sequence[Request]
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Write a trunk that was trained; its features of the held-out images, and its parity."""
+    """Write a trunk that was trained; its features of some views, and its parity."""
     convert(trunk.model, bundle.trunk_file)
     probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
     parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
-    engine = LiteRTEngine([bundle.trunk_file], available_cores())
-    outputs = engine.map(views.image, requests)
-    return np.stack([output.features for output in outputs]), parity
+    return _run(bundle.trunk_file, views, requests), parity
+
+
+def _of_frozen(outcome: Outcome, positions: Sequence[int]) -> NDArray[np.float32]:
+    """Features of training images by the bundle's trunk, which is as it was before training."""
+    if outcome.recipe.precision == REFERENCE:
+        return outcome.training.of(positions)
+    plain = [(position, 0) for position in positions]
+    return _run(outcome.converted.litert_file, outcome.views, plain)
+
+
+def _run(trunk: Path, views: Views, requests: Sequence[Request]) -> NDArray[np.float32]:
+    """Features of views by a LiteRT file."""
+    engine = LiteRTEngine([trunk], available_cores())
+    return np.stack([output.features for output in engine.map(views.image, requests)])
 
 
 def _subsets(dataset: Dataset, positions: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
