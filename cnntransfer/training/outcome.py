@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..data.dataset import Dataset
+from ..data.thumbnails import Thumbnails
 from ..data.views import Request, Views
 from ..engines.conversion import ConvertedTrunk, convert, in_keras
 from ..engines.head_file import write_head
@@ -27,6 +28,12 @@ from .advice import advice
 from .clock import Clock
 from .extraction import TrunkSpec
 from .features import Features
+from .near_duplicates import (
+    across_the_split,
+    describe_near_duplicates,
+    remarks,
+    write_near_duplicates,
+)
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
 
@@ -41,6 +48,7 @@ class Outcome:
         recipe: With everything settled that was ``auto``.
         spec: The backbone, its weights, the input.
         views: The images, with subsets.
+        thumbnails: Theirs.
         training: Features of the training views, by the backbone as it was before training.
         held_out: The same of the validation and test images.
         trained: The head; the whole classifier, where layers of the backbone were trained.
@@ -52,6 +60,7 @@ class Outcome:
     recipe: Recipe
     spec: TrunkSpec
     views: Views
+    thumbnails: Thumbnails
     training: Features
     held_out: Features
     trained: Trained
@@ -95,18 +104,23 @@ def write(
         head = LiteRTEngine([bundle.head_file])
         probabilities = np.stack([head.run(vector).probabilities for vector in rows])
         metrics = _judge(dataset, positions, probabilities)
-    for line in advice(metrics["val"], trained.history):
+        alike = across_the_split(dataset, outcome.thumbnails, outcome.training, outcome.held_out)
+    for line in (*advice(metrics["val"], trained.history), *remarks(dataset, alike)):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
     bundle.write_recipe(outcome.recipe.to_yaml())
     write_tables(bundle, dataset, trained, positions, probabilities)
     write_rates(bundle, outcome.recipe, outcome.rates)
+    write_near_duplicates(bundle, dataset, alike)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
     spec = outcome.spec
     bundle.write_metadata(
         {
             **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
-            "dataset": describe_data(dataset, outcome.recipe.data),
+            "dataset": {
+                **describe_data(dataset, outcome.recipe.data),
+                "near_duplicates": describe_near_duplicates(dataset, alike),
+            },
             "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
             "parity": parity,
             "seconds": clock.seconds,
