@@ -14,6 +14,7 @@
     predictions.csv   predictions of the held-out images
     suspects.csv      images whose label may be wrong, the most suspect first
     novelty.npz       how far images lie from the training images
+    near_duplicates.csv  photos that are the same picture, by group
 
 Where they were asked for there are ``tensorboard/``, the history once more as event files, and
 ``learning_rates.csv`` and ``.png``, the loss by learning rate.
@@ -58,6 +59,7 @@ _TABLES = {
     "predictions": "predictions.csv",
     "suspects": "suspects.csv",
     "learning_rates": "learning_rates.csv",
+    "near_duplicates": "near_duplicates.csv",
 }
 #: The files whose size and checksum are recorded.
 _MODELS = (_KERAS, _LITERT, _TRUNK, _HEAD)
@@ -90,6 +92,8 @@ _NEEDED: dict[str, tuple[type, ...]] = {
 _OPTIONAL: dict[str, tuple[type, ...]] = {
     "dataset": _OBJECT,
     "dataset.rejected": _WHOLE,
+    "dataset.near_duplicates": _OBJECT,
+    "dataset.near_duplicates.*": _WHOLE,
     "metrics": _OBJECT,
     "metrics.*": _OBJECT,
     "metrics.*.images": _WHOLE,

@@ -5,6 +5,7 @@
     trunks/NAME/              a network converted for LiteRT
     imagenet/NAME/            a bare network as a bundle
     features/STORE/SEGMENT/   features of images, see rows.py
+    thumbnails/STORE/SEGMENT/ small pictures of images
     activations/STORE/SEGMENT/  activations below the layers that a stage trains
 
 Everything here can be made again. An entry is a folder that was renamed into its place when it
@@ -34,6 +35,7 @@ DEFAULT_LIMIT = "10GB"
 KINDS = {
     "features": ("features of images, which a head learns from", 2),
     "activations": ("inner activations of images, which --unfreeze learns from", 2),
+    "thumbnails": ("small pictures of images, by which near-duplicates are found", 2),
     "trunks": ("pretrained networks converted for this machine", 1),
     "imagenet": ("pretrained networks with their ImageNet classes", 1),
 }

@@ -87,7 +87,7 @@ def other_bundle(photos, tmp_path_factory) -> Bundle:
 
 
 def convert_tuned(trunk, bundle, views, requests):
-    """Instead of ``outcome._convert_tuned``, where the weights are all that counts: writes them.
+    """Instead of ``outcome.write_trunk``, where the weights are all that counts: writes them.
 
     Conversion takes seconds.
     """

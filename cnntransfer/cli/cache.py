@@ -23,7 +23,8 @@ from .options import as_json, checked, example, with_console
     "--clear",
     metavar="[KIND|all]",
     callback=checked(
-        "--clear", Rule(str, choices=("all", "features", "activations", "trunks", "imagenet"))
+        "--clear",
+        Rule(str, choices=("all", "features", "activations", "thumbnails", "trunks", "imagenet")),
     ),
     help="Delete what is kept of a kind.",
 )

@@ -1,8 +1,8 @@
 """The data set: every readable image with its label, content digest and subset.
 
-A :class:`Dataset` is made in two steps from a listing: :func:`read_dataset` reads each file
-once (digest, decoding, rejection), and :func:`cnntransfer.data.split.split` gives each image its
-subset.
+A :class:`Dataset` is made in three steps from a listing: :func:`read_dataset` reads each file
+once (digest, decoding, rejection), :func:`cnntransfer.data.duplicates.near_duplicates` finds the
+groups of the same picture, and :func:`cnntransfer.data.split.split` gives each image its subset.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ class Sample:
         label: Its class name.
         digest: SHA-256 of the file's bytes, hexadecimal: the photo's identity.
         subset: ``train``, ``val`` or ``test``; ``None`` until split.
+        bytes: The file's size.
     """
 
     path: Path
     label: str
     digest: str
     subset: str | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,21 @@ class Rejected:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Photos that are the same picture: near-duplicates.
+
+    Attributes:
+        positions: Theirs in the data set. The first is the largest file, which is mostly the one
+            that the others were made of.
+        distances: How much each differs from the first: 1 - correlation; 0 where no difference
+            is seen.
+    """
+
+    positions: tuple[int, ...]
+    distances: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Dataset:
         samples: The readable images.
         rejected: The unreadable ones.
         ignored: Number of visible files that are no images.
+        groups: Near-duplicates among the samples, where they were looked for.
     """
 
     root: Path
@@ -69,6 +87,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     rejected: tuple[Rejected, ...] = ()
     ignored: int = 0
+    groups: tuple[Group, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -154,27 +173,29 @@ def read_dataset(
         DataError: a class has no readable image.
     """
 
-    def examine(entry: Entry) -> tuple[Entry, str, NDArray[np.uint8] | str | None]:
+    def examine(entry: Entry) -> tuple[Sample, NDArray[np.uint8] | None] | Rejected:
         try:
             data = read_bytes(entry.path)
             digest = hashlib.sha256(data).hexdigest()
+            sample = Sample(entry.path, entry.label, digest, entry.subset, len(data))
             if is_readable(digest):
-                return entry, digest, None
+                return sample, None
             image = read(data, spec)
-            return entry, digest, image if take(digest, image) else None
+            return sample, image if take(digest, image) else None
         except ImageError as error:
-            return entry, "", error.reason
+            return Rejected(entry.path, error.reason)
 
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     pixels = Pixels(spec)
     with observer.task("Reading images", total=len(listing.entries)) as advance:
-        for entry, digest, result in ordered_map(examine, listing.entries, available_cores()):
-            if isinstance(result, str):
-                rejected.append(Rejected(entry.path, result))
+        for result in ordered_map(examine, listing.entries, available_cores()):
+            if isinstance(result, Rejected):
+                rejected.append(result)
             else:
-                samples.append(Sample(entry.path, entry.label, digest, entry.subset))
-                pixels.append(entry.path, result)
+                sample, image = result
+                samples.append(sample)
+                pixels.append(sample.path, image)
             advance(1)
     _check_classes(listing, samples, rejected)
     dataset = Dataset(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from statistics import median
 
 from ..errors import ImageError, counted
-from .dataset import Dataset
+from .dataset import Dataset, Sample
 from .images import InputSpec, stored_size
 from .index import Listing
 
@@ -69,19 +69,41 @@ def remarks(listing: Listing, dataset: Dataset, spec: InputSpec, batch_size: int
                 f"Few photos, so chance decides a lot: {subset} holds as many as train or more of "
                 f"{', '.join(few[:5])}. Another --split-seed splits them otherwise"
             )
-    sides: dict[str, set[str | None]] = {}
-    labels: dict[str, set[str]] = {}
-    for sample in dataset.samples:
-        sides.setdefault(sample.digest, set()).add(sample.subset)
-        labels.setdefault(sample.digest, set()).add(sample.label)
-    if straddling := sum(len(subsets) > 1 for subsets in sides.values()):
+    yield from _near_duplicates(dataset)
+
+
+def _near_duplicates(dataset: Dataset) -> Iterator[str]:
+    """How many there are, and what is to be done about those on several sides or in classes."""
+    groups = [[dataset.samples[p] for p in group.positions] for group in dataset.groups]
+    if not groups:
+        return
+    across = [g for g in groups if len({sample.subset for sample in g}) > 1]
+    kept = "" if across else ", each kept on one side of the split"
+    yield (
+        f"{counted(len(groups), 'group')} of near-duplicates, {sum(map(len, groups))} photos{kept} "
+        f"(see near_duplicates.csv), such as {_two(dataset, groups[0])}"
+    )
+    if across:
+        example = _two(dataset, across[0], key=lambda sample: sample.subset)
         yield (
-            f"{counted(straddling, 'image is', 'images are')} byte-identical in more than one of "
-            "your subsets; the held-out figures flatter the model"
+            f"{counted(len(across), 'group')} of near-duplicates in more than one of your subsets, "
+            f"such as {example}: the held-out figures flatter the model. Leave them in one"
         )
-    if contradicting := sum(len(names) > 1 for names in labels.values()):
-        several = counted(contradicting, "image is", "images are")
-        yield f"{several} byte-identical in more than one class"
+    contradicting = [g for g in groups if len({sample.label for sample in g}) > 1]
+    if contradicting:
+        example = _two(dataset, contradicting[0], key=lambda sample: sample.label)
+        yield (
+            f"{counted(len(contradicting), 'group')} of near-duplicates in more than one class, "
+            f"such as {example}: one of the labels is wrong, or the difference too small to see"
+        )
+
+
+def _two(
+    dataset: Dataset, group: list[Sample], key: Callable[[Sample], object] = lambda sample: sample
+) -> str:
+    """The names of two photos of a group that differ in something."""
+    other = next(sample for sample in group if key(sample) != key(group[0]))
+    return " and ".join(dataset.name_of(sample.path) for sample in (group[0], other))
 
 
 def _small_images(dataset: Dataset, spec: InputSpec) -> Iterator[str]:

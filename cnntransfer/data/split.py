@@ -2,9 +2,10 @@
 
 A photo's content digest, hashed with the split seed, is a number in [0, 1); below the
 threshold it is held out. So byte-identical files always fall on one side, and adding, renaming
-or re-ordering photos and classes moves no other photo. The price is that a class's held-out
-share is right on average, not exactly. Only where that leaves a class without an image on a
-side, the photo nearest to the threshold is moved, with all its copies.
+or re-ordering photos and classes moves no other photo. Near-duplicates go where the largest file
+among them goes; so a smaller copy that is added moves nothing either. The price is that a class's
+held-out share is right on average, not exactly. Only where that leaves a class without an image
+on a side, the photo nearest to the threshold is moved, with all its copies.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ def split(
 ) -> Dataset:
     """Give every sample a subset; subsets that the user chose are kept.
 
+    The data set's groups of near-duplicates stay together where nobody chose otherwise.
+
     Where the user chose a validation subset nothing is taken for validation, and likewise
     for test.
 
@@ -34,14 +37,14 @@ def split(
     needed = ["train", *(name for name, _ in shares)]
 
     _check_two_classes(dataset)
-    # What the user has not assigned, or has put into train/ without choosing the others.
-    open_samples = [s for s in dataset.samples if s.subset in (None, "train")]
-    places = {s.digest: place(s.digest, seed) for s in open_samples}
-    subsets = {digest: _subset_at(at, shares) for digest, at in places.items()}
-    _check_sizes(dataset, open_samples, needed)
-    _leave_no_side_empty(open_samples, places, subsets, needed)
+    open_samples = [s for s in dataset.samples if _is_open(s)]
+    keys = _keys(dataset)
+    places = {key: place(key, seed) for key in {keys[s.digest] for s in open_samples}}
+    subsets = {key: _subset_at(at, shares) for key, at in places.items()}
+    _check_sizes(dataset, open_samples, keys, needed)
+    _leave_no_side_empty(open_samples, keys, places, subsets, needed)
     samples = tuple(
-        dataclasses.replace(s, subset=subsets[s.digest]) if s.subset in (None, "train") else s
+        dataclasses.replace(s, subset=subsets[keys[s.digest]]) if _is_open(s) else s
         for s in dataset.samples
     )
     return dataclasses.replace(dataset, samples=samples)
@@ -51,6 +54,23 @@ def place(digest: str, seed: int) -> float:
     """A photo's place in [0, 1), the same wherever and whenever it is asked for."""
     hashed = hashlib.sha256(f"{seed}:{digest}".encode()).digest()
     return int.from_bytes(hashed[:8], "big") / 2**64
+
+
+def _is_open(sample: Sample) -> bool:
+    """Whether the user has not assigned it, or put it into train/ without choosing the others."""
+    return sample.subset in (None, "train")
+
+
+def _keys(dataset: Dataset) -> dict[str, str]:
+    """Digest -> the digest whose place decides: the photo's own, or that of the group's first.
+
+    Of a group, only what is open counts: a copy that lies in the user's test/ moves nothing.
+    """
+    keys = {sample.digest: sample.digest for sample in dataset.samples}
+    for group in dataset.groups:
+        digests = [s.digest for p in group.positions if _is_open(s := dataset.samples[p])]
+        keys.update(dict.fromkeys(digests, digests[0]) if digests else {})
+    return keys
 
 
 def _subset_at(at: float, shares: list[tuple[str, float]]) -> str:
@@ -70,38 +90,54 @@ def _check_two_classes(dataset: Dataset) -> None:
         )
 
 
-def _check_sizes(dataset: Dataset, samples: list[Sample], needed: list[str]) -> None:
+def _check_sizes(
+    dataset: Dataset, samples: list[Sample], keys: dict[str, str], needed: list[str]
+) -> None:
     digests: dict[str, set[str]] = {name: set() for name in dataset.class_names}
     for sample in samples:
         digests[sample.label].add(sample.digest)
-    for name, different in digests.items():
-        if len(different) < len(needed):
+    for name, of_class in digests.items():
+        different = len({keys[digest] for digest in of_class})
+        if different < len(needed):
+            alike = way_out = ""
+            if different < len(of_class):
+                alike = f", as near-duplicates among its {len(of_class)} count once"
+                folders = " and ".join(f"{subset}/" for subset in needed)
+                way_out = f", or put its images into folders {folders} yourself"
             raise DataError(
                 f"Expected at least {len(needed)} different readable images of every class "
-                f"({' and '.join(needed)}). Received: {len(different)} of class {name!r}. "
-                "Add images to it or remove the class."
+                f"({' and '.join(needed)}). Received: {different} of class {name!r}{alike}. "
+                f"Add images to it or remove the class{way_out}."
             )
 
 
 def _leave_no_side_empty(
-    samples: list[Sample], places: dict[str, float], subsets: dict[str, str], needed: list[str]
+    samples: list[Sample],
+    keys: dict[str, str],
+    places: dict[str, float],
+    subsets: dict[str, str],
+    needed: list[str],
 ) -> None:
-    """Move as few photos as needed so that every class has one in every needed subset."""
-    by_class: dict[str, list[str]] = {}
+    """Move as few photos as needed so that every class has one in every needed subset.
+
+    Photos are named by their key here, so that all copies move together.
+    """
+    by_class: dict[str, set[str]] = {}
     for sample in samples:
-        by_class.setdefault(sample.label, []).append(sample.digest)
+        by_class.setdefault(sample.label, set()).add(keys[sample.digest])
     # Ordered by content, not by name, so that renaming a class changes nothing.
-    classes = sorted(sorted(set(d), key=places.__getitem__) for d in by_class.values())
-    for digests in classes:
+    classes = sorted(sorted(photos, key=places.__getitem__) for photos in by_class.values())
+    for photos in classes:
         for name in needed:
-            if any(subsets[digest] == name for digest in digests):
+            if any(subsets[photo] == name for photo in photos):
                 continue
-            spare = [d for d in digests if sum(subsets[o] == subsets[d] for o in digests) > 1]
+            spare = [p for p in photos if sum(subsets[o] == subsets[p] for o in photos) > 1]
             # Held-out sides take the photo with the lowest place, training the highest.
             subsets[spare[-1] if name == "train" else spare[0]] = name
-    for digests in classes:
-        if missing := [n for n in needed if all(subsets[d] != n for d in digests)]:
+    copies = "near-duplicates" if len(set(keys.values())) < len(keys) else "byte-identical images"
+    for photos in classes:
+        if missing := [n for n in needed if all(subsets[p] != n for p in photos)]:
             raise DataError(
                 f"Cannot put an image of every class into {missing[0]}: some classes share "
-                "byte-identical images. Remove the copies from all classes but the right one."
+                f"{copies}. Remove the copies from all classes but the right one."
             )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.images import InputSpec
+from ..data.thumbnails import Thumbnails
 from ..data.views import Request, Views
 from ..engines.conversion import ConvertedTrunk, converted_trunk, is_converted, versions
 from ..engines.keras import KerasEngine
@@ -111,10 +112,10 @@ class LiteRTTrunk:
 
 
 class FirstLook:
-    """What is done with images when they are read: their features, as far as they can be yet.
+    """What is done with images when they are read: thumbnails, and features as far as possible yet.
 
-    So a photo is decoded once, however many there are. What is computed goes where
-    :class:`Extractor` finds it; without an engine, images are only decoded.
+    So a photo is decoded once, however many there are. Features go where :class:`Extractor` finds
+    them; without an engine, none are computed.
 
     Args:
         spec: Which trunk.
@@ -126,28 +127,33 @@ class FirstLook:
         self._store = RowStore(
             "features", spec.description(REFERENCE), (sum(spec.widths),), np.float32
         )
+        #: Those of all images that were read.
+        self.thumbnails = Thumbnails(spec.input)
         self._engine = engine
         self._keep_pixels = keep_pixels
         self._lock = threading.Lock()
+        self._open = ExitStack()
         self._writer: Writer | None = None
         self._seconds = 0.0
 
     def __enter__(self) -> FirstLook:
+        self._open.enter_context(self.thumbnails)
         if self._engine is not None:
-            self._open = ExitStack()
             self._writer = self._open.enter_context(self._store.writer())
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._writer is not None:
-            self._open.close()
+        self._open.close()
 
     def knows(self, digest: str) -> bool:
-        """Whether the features of the image itself are kept: then it is known to be readable."""
-        return self._store.find((digest, 0)) is not None
+        """Whether all of the image itself is kept: then it is known to be readable."""
+        return self._has_features(digest) and digest in self.thumbnails
 
     def __call__(self, digest: str, image: NDArray[np.uint8]) -> bool:
         """Take the pixels of an image; returns whether they are to be kept for later."""
+        self.thumbnails.add(digest, image)
+        if self._has_features(digest):
+            return self._keep_pixels
         if self._engine is None or self._writer is None:
             return True
         started = time.perf_counter()
@@ -156,6 +162,9 @@ class FirstLook:
             self._seconds += time.perf_counter() - started
             self._writer.add((digest, 0), row)
         return self._keep_pixels or self._writer.failure is not None
+
+    def _has_features(self, digest: str) -> bool:
+        return self._store.find((digest, 0)) is not None
 
     @property
     def seconds(self) -> float:

@@ -34,6 +34,8 @@ _GRADIENT = 1e-2
 #: Features are replaced by so many principal components, of so many images, so that time and memory
 #: hardly depend on their number. The components know no labels.
 _COMPONENTS, _SAMPLE = 256, 1024
+#: Variances of which no more are left, of the largest, are rounding.
+_NOISE = 1e-5
 #: Rows at a time.
 _BLOCK = 1024
 
@@ -79,8 +81,6 @@ def reduced(parts: Sequence[Features], head: HeadModel) -> Array:
     Returns:
         float32, shape (images, components), in the order of the data set.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     layer = head.layers[0]
     scale, shift = affine(layer, head.weights[layer.name])
     plain = [(part, np.flatnonzero(part.views == 0)) for part in parts]
@@ -89,10 +89,9 @@ def reduced(parts: Sequence[Features], head: HeadModel) -> Array:
     sample = np.concatenate([part.values[rows[::step]] for part, rows in plain])
     sample *= scale
     sample += shift
-    components = min(_COMPONENTS, *sample.shape)
-    result = np.empty((images, components), np.float32)
     with products_on_one_thread():
-        _, _, axes = randomized_svd(sample, components, n_iter=2, random_state=0)
+        axes = _principal_axes(sample)
+        result = np.empty((images, len(axes)), np.float32)
         # The standardisation goes into the axes: features are neither copied nor changed.
         kernel, bias = scale[:, np.newaxis] * axes.T, shift @ axes.T
         blocks = [
@@ -107,6 +106,17 @@ def reduced(parts: Sequence[Features], head: HeadModel) -> Array:
 
         deque(ordered_map(place, blocks, available_cores()), maxlen=0)
     return result
+
+
+def _principal_axes(rows: Array) -> Array:
+    """The directions in which rows lie farthest from the origin, (components, d), orthonormal.
+
+    From the products of the rows, of which there are fewer than features in most cases.
+    """
+    variances, vectors = np.linalg.eigh(rows @ rows.T)
+    chosen = np.flatnonzero(variances > _NOISE * variances[-1])[::-1][:_COMPONENTS]
+    axes: Array = (vectors[:, chosen] / np.sqrt(variances[chosen])).T @ rows
+    return axes
 
 
 def judge(

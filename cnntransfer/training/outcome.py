@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +11,13 @@ from numpy.typing import NDArray
 
 from ..bundle import Bundle
 from ..data.dataset import Dataset
-from ..data.views import Request, Views
-from ..engines.conversion import ConvertedTrunk, convert, in_keras
-from ..engines.head_file import write_head
+from ..data.thumbnails import Thumbnails
+from ..data.views import Views
+from ..engines.conversion import ConvertedTrunk
 from ..engines.litert import LiteRTEngine
-from ..engines.parity import check_parity
 from ..metrics import calibration_error, figures
-from ..models.archive import write_classifier
-from ..models.classifier import Trunk, put_head
+from ..models.classifier import Trunk
 from ..models.head import softmax
-from ..parallel import available_cores
 from ..progress import SILENT, Observer
 from ..recipe import Recipe
 from .advice import advice
@@ -31,12 +26,17 @@ from .calibration import fit_temperature
 from .clock import Clock
 from .extraction import REFERENCE, TrunkSpec
 from .features import Features
+from .model_files import features_by, write_classifier_and_head, write_frozen_trunk, write_trunk
+from .near_duplicates import (
+    across_the_split,
+    describe_near_duplicates,
+    remarks,
+    write_near_duplicates,
+)
 from .novelty import to_learn_from, write_novelty
 from .record import describe, describe_data, write_rates, write_tables
 from .stages import Trained
 from .suspects import SUSPECT_COLUMNS, find_suspects, remark, suspect_rows
-
-_PARITY_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Outcome:
         recipe: With everything settled that was ``auto``.
         spec: The backbone, its weights, the input.
         views: The images, with subsets.
+        thumbnails: Theirs.
         training: Features of the training views, by the backbone as it was before training.
         held_out: The same of the validation and test images.
         trained: The head; the whole classifier, where layers of the backbone were trained.
@@ -58,6 +59,7 @@ class Outcome:
     recipe: Recipe
     spec: TrunkSpec
     views: Views
+    thumbnails: Thumbnails
     training: Features
     held_out: Features
     trained: Trained
@@ -83,30 +85,20 @@ def write(
         observer: Hears of what the figures say.
     """
     trained, dataset, spec = outcome.trained, outcome.views.dataset, outcome.spec
-    positions = dataset.subset("val", "test")
-    labels, subsets = dataset.labels()[positions], _subsets(dataset, positions)
+    held_out = dataset.subset("val", "test")
+    labels, subsets = dataset.labels()[held_out], _subsets(dataset, held_out)
     with clock.step("look for wrong labels"):
         suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
-    sample = to_learn_from(dataset)
+        alike = across_the_split(dataset, outcome.thumbnails, outcome.training, outcome.held_out)
     with clock.step("write the bundle"):
-        if trained.classifier is None:
-            rows, parity = outcome.held_out.of(positions), dict(outcome.converted.parity)
-            shutil.copyfile(outcome.converted.litert_file, bundle.trunk_file)
-        else:
-            plain = [(position, 0) for position in (*positions, *sample)]
-            with observer.task("Converting the fine-tuned backbone"):
-                rows, parity = _convert_tuned(trunk(), bundle, outcome.views, plain)
-            rows, known = np.split(rows, [len(positions)])
+        known = to_learn_from(dataset)
+        rows, known_rows, parity = _write_trunk(outcome, bundle, trunk, held_out, known, observer)
         logits = trained.head.logits(rows)
         temperature = fit_temperature(logits[subsets["val"]], labels[subsets["val"]])
         head = trained.head.tempered(temperature)
-        if trained.classifier is None:
-            write_classifier(outcome.converted.keras_file, head, bundle.keras_file)
-        else:
-            put_head(trained.classifier, head)
-            trained.classifier.save(bundle.keras_file)
-        write_head(head, bundle.head_file)
-        parity["head"] = check_parity(head, bundle.head_file, rows)
+        parity["head"] = write_classifier_and_head(
+            bundle, head, trained.classifier, outcome.converted, rows
+        )
     with clock.step("evaluate"):
         engine = LiteRTEngine([bundle.head_file])
         probabilities = np.stack([engine.run(vector).probabilities for vector in rows])
@@ -119,23 +111,34 @@ def write(
             for name, chosen in subsets.items()
         }
     with clock.step("measure distances"):
-        if trained.classifier is None:
-            known = _of_frozen(outcome, sample)
-        is_tuned = trained.classifier is not None
-        held_out = {name: rows[chosen] for name, chosen in subsets.items()}
-        unknown = write_novelty(bundle, known, held_out, spec.widths, is_tuned=is_tuned)
-    for line in (*advice(metrics["val"], trained.history), *remark(dataset, suspects)):
-        observer.note(line)
+        unknown = write_novelty(
+            bundle,
+            known_rows,
+            {name: rows[chosen] for name, chosen in subsets.items()},
+            spec.widths,
+            is_tuned=trained.classifier is not None,
+        )
+    for notes in (
+        advice(metrics["val"], trained.history),
+        remark(dataset, suspects),
+        remarks(dataset, alike),
+    ):
+        for line in notes:
+            observer.note(line)
     bundle.write_labels(dataset.class_names)
     bundle.write_recipe(outcome.recipe.to_yaml())
-    write_tables(bundle, dataset, trained, positions, probabilities)
+    write_tables(bundle, dataset, trained, held_out, probabilities)
     bundle.write_table("suspects", SUSPECT_COLUMNS, suspect_rows(dataset, suspects))
+    write_near_duplicates(bundle, dataset, alike)
     write_rates(bundle, outcome.recipe, outcome.rates)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
     bundle.write_metadata(
         {
             **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
-            "dataset": describe_data(dataset, outcome.recipe.data),
+            "dataset": {
+                **describe_data(dataset, outcome.recipe.data),
+                "near_duplicates": describe_near_duplicates(dataset, alike),
+            },
             "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
             "calibration": describe_calibration(temperature, before, metrics),
             **({"unknown": unknown} if unknown else {}),
@@ -146,28 +149,38 @@ def write(
     )
 
 
-def _convert_tuned(
-    trunk: Trunk, bundle: Bundle, views: Views, requests: Sequence[Request]
-) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Write a trunk that was trained; its features of some views, and its parity."""
-    convert(trunk.model, bundle.trunk_file)
-    probes = np.stack([views.image(request) for request in requests[:_PARITY_IMAGES]])
-    parity = {"trunk": check_parity(in_keras(trunk.model), bundle.trunk_file, probes)}
-    return _run(bundle.trunk_file, views, requests), parity
+def _write_trunk(
+    outcome: Outcome,
+    bundle: Bundle,
+    trunk: Callable[[], Trunk],
+    held_out: Sequence[int],
+    known: Sequence[int],
+    observer: Observer,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Any]]:
+    """Write the bundle's trunk.
 
+    Args:
+        outcome: What to write.
+        bundle: Where to.
+        trunk: Gives the trunk in Keras, if it was trained.
+        held_out: Positions of images, the features of which are wanted.
+        known: The same of training images.
+        observer: Hears of a conversion.
 
-def _of_frozen(outcome: Outcome, positions: Sequence[int]) -> NDArray[np.float32]:
-    """Features of training images by the bundle's trunk, which is as it was before training."""
-    if outcome.recipe.precision == REFERENCE:
-        return outcome.training.of(positions)
-    plain = [(position, 0) for position in positions]
-    return _run(outcome.converted.litert_file, outcome.views, plain)
-
-
-def _run(trunk: Path, views: Views, requests: Sequence[Request]) -> NDArray[np.float32]:
-    """Features of views by a LiteRT file."""
-    engine = LiteRTEngine([trunk], available_cores())
-    return np.stack([output.features for output in engine.map(views.image, requests)])
+    Returns:
+        The features of both by the trunk that was written; how it compares with Keras'.
+    """
+    if outcome.trained.classifier is None:
+        parity = write_frozen_trunk(bundle, outcome.converted)
+        rows = outcome.held_out.of(held_out)
+        if outcome.recipe.precision == REFERENCE:
+            return rows, outcome.training.of(known), parity
+        plain = [(position, 0) for position in known]
+        return rows, features_by(bundle.trunk_file, outcome.views, plain), parity
+    plain = [(position, 0) for position in (*held_out, *known)]
+    with observer.task("Converting the fine-tuned backbone"):
+        rows, parity = write_trunk(trunk(), bundle, outcome.views, plain)
+    return rows[: len(held_out)], rows[len(held_out) :], parity
 
 
 def _subsets(dataset: Dataset, positions: Sequence[int]) -> dict[str, NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ import numpy as np
 from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import read_dataset
+from ..data.duplicates import near_duplicates
 from ..data.index import Listing, list_images
 from ..data.remarks import remarks
 from ..data.show import write_views
@@ -134,6 +135,8 @@ def _run(
         more_views = unfreezes or auto_views(len(listing.entries)) > 1 or recipe.views != AUTO
         with FirstLook(spec, engine, keep_pixels=more_views) as look:
             dataset, pixels = read_dataset(listing, spec.input, observer, look.knows, look)
+        groups = near_duplicates(dataset, look.thumbnails)
+        dataset = dataclasses.replace(dataset, groups=groups)
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
@@ -181,7 +184,16 @@ def _run(
         forecast["took"] = round(clock.total - began, 3)
 
     outcome = Outcome(
-        recipe, spec, views, training, held_out, trained, converted, forecast, checkpoint.rates
+        recipe,
+        spec,
+        views,
+        look.thumbnails,
+        training,
+        held_out,
+        trained,
+        converted,
+        forecast,
+        checkpoint.rates,
     )
     with atomic_folder(output, overwrite=overwrite, marker=Bundle.MARKER) as draft:
         bundle = Bundle(draft)

@@ -167,7 +167,7 @@ def test_training_on_them_is_training_through_all_layers(small_recipe, tmp_path,
             "stages.finetune.jit_compile": "none",
         }
     )
-    monkeypatch.setattr("cnntransfer.training.outcome._convert_tuned", convert_tuned)
+    monkeypatch.setattr("cnntransfer.training.outcome.write_trunk", convert_tuned)
     kept = run(recipe, tmp_path / "kept")
     classic = run(dataclasses.replace(recipe, fresh_augmentation=True), tmp_path / "classic")
     np.testing.assert_allclose(losses(kept), losses(classic), rtol=0.02)

@@ -33,7 +33,7 @@ def convert_tuned(trunk, bundle, views, requests):
 def _every_epoch(monkeypatch):
     monkeypatch.setattr(checkpoint_module, "INTERVAL", 0.0)
     monkeypatch.setattr(checkpoint_module, "_SHARE", float("inf"))
-    monkeypatch.setattr(outcome_module, "_convert_tuned", convert_tuned)
+    monkeypatch.setattr(outcome_module, "write_trunk", convert_tuned)
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):

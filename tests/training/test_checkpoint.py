@@ -67,7 +67,7 @@ def _every_epoch():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "INTERVAL", 0.0)
         patch.setattr(module, "_SHARE", float("inf"))
-        patch.setattr(outcome_module, "_convert_tuned", convert_tuned)
+        patch.setattr(outcome_module, "write_trunk", convert_tuned)
         yield
 
 

@@ -194,7 +194,7 @@ def same(one, other):
 )
 def test_a_run_writes_down_what_it_found(photos, tmp_path, monkeypatch, settings):
     """Also one that was stopped after it had looked; and its recipe gives the same without."""
-    monkeypatch.setattr(outcome_module, "_convert_tuned", convert_tuned)
+    monkeypatch.setattr(outcome_module, "write_trunk", convert_tuned)
     monkeypatch.setattr("cnntransfer.training.checkpoint_folder.INTERVAL", 0.0)
     recipe = Recipe(data=str(photos)).override(
         {

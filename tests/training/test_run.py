@@ -17,7 +17,7 @@ from cnntransfer.models.weights import find_weights
 from cnntransfer.predict import predict
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe, read_recipe
-from cnntransfer.training import outcome as outcome_module
+from cnntransfer.training import model_files
 from cnntransfer.training import run as run_module
 from cnntransfer.training.fit import HISTORY_COLUMNS
 from cnntransfer.training.plan import default_output, resolve
@@ -236,7 +236,7 @@ def test_what_another_run_wrote_meanwhile_is_not_replaced(small_recipe, tmp_path
 
 
 def test_a_head_file_that_computes_something_else_is_noticed(small_recipe, tmp_path, monkeypatch):
-    write_head = outcome_module.write_head
+    write_head = model_files.write_head
 
     def broken(head, target):
         kernel, bias = head.weights["probabilities"]
@@ -244,7 +244,7 @@ def test_a_head_file_that_computes_something_else_is_noticed(small_recipe, tmp_p
         weights = {**head.weights, "probabilities": (kernel, shifted)}
         write_head(dataclasses.replace(head, weights=weights), target)
 
-    monkeypatch.setattr(outcome_module, "write_head", broken)
+    monkeypatch.setattr(model_files, "write_head", broken)
     recipe = small_recipe.override({"stages.head.epochs": 1})
     with pytest.raises(TrainingError, match=r"head\.tflite to compute what the model computes"):
         run(recipe, tmp_path / "out")
@@ -256,7 +256,7 @@ def test_a_run_that_is_stopped_leaves_what_it_trained(small_recipe, tmp_path, mo
     def stop(*_args, **_options):
         raise error
 
-    monkeypatch.setattr(outcome_module, "check_parity", stop)
+    monkeypatch.setattr(model_files, "check_parity", stop)
     with pytest.raises(error):
         run(small_recipe.override({"stages.head.epochs": 1}), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
