@@ -13,8 +13,8 @@
     rejected.csv      file, reason
     predictions.csv   predictions of the held-out images
     suspects.csv      images whose label may be wrong, the most suspect first
-    novelty.npz       how far images lie from the training images
     near_duplicates.csv  photos that are the same picture, by group
+    novelty.npz       how far photos are from the training photos, and how far known ones are
 
 Where they were asked for there are ``tensorboard/``, the history once more as event files, and
 ``learning_rates.csv`` and ``.png``, the loss by learning rate.
@@ -32,9 +32,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Form, read_arrays, write_arrays
 from .data.images import InputSpec, Resize
 from .errors import BundleError
 from .storage import sha256_of_file
@@ -259,38 +259,20 @@ class Bundle:
         """Whether there are such arrays; older bundles and bare networks have none."""
         return (self.path / _ARRAYS[name]).is_file()
 
-    def read_arrays(self, name: str, form: Mapping[str, Sequence[str]]) -> dict[str, NDArray[Any]]:
-        """Arrays of finite floating-point numbers, such as ``novelty``.
-
-        Args:
-            name: Which of them.
-            form: For each array the names of its lengths; those of one name must be equal.
+    def read_arrays(self, name: str, form: Form) -> dict[str, NDArray[Any]]:
+        """Arrays such as ``novelty``; see :func:`cnntransfer.arrays.read_arrays`.
 
         Raises:
             BundleError: the file is missing or damaged, or its arrays are of another form.
         """
         try:
-            with np.load(self.path / _ARRAYS[name], allow_pickle=False) as file:
-                arrays = {key: np.asarray(file[key]) for key in form}
-        except Exception as error:  # Zip, its compression and NumPy each have their own.
-            raise self._damaged(_ARRAYS[name], _reason(error)[:160]) from None
-        lengths: dict[str, int] = {}
-        for key, names in form.items():
-            array = arrays[key]
-            if array.dtype.kind != "f" or array.ndim != len(names):
-                reason = f"{key}: {array.dtype}, shape {array.shape}"
-                raise self._damaged(_ARRAYS[name], reason)
-            for length, of in zip(array.shape, names, strict=True):
-                if lengths.setdefault(of, length) != length:
-                    reason = f"{key}: {length} {of} instead of {lengths[of]}"
-                    raise self._damaged(_ARRAYS[name], reason)
-            if not np.isfinite(array).all():
-                raise self._damaged(_ARRAYS[name], f"{key}: not all numbers are finite")
-        return arrays
+            return read_arrays(self.path / _ARRAYS[name], form)
+        except (OSError, ValueError) as error:
+            raise self._damaged(_ARRAYS[name], _reason(error)) from None
 
     def write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write the arrays that :meth:`read_arrays` reads; equal ones give equal bytes."""
-        np.savez(self.path / _ARRAYS[name], allow_pickle=False, **arrays)
+        """Write the arrays that :meth:`read_arrays` reads."""
+        write_arrays(self.path / _ARRAYS[name], arrays)
 
     def write_labels(self, class_names: Iterable[str]) -> None:
         """Write the class names."""

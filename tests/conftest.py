@@ -42,12 +42,12 @@ def picture(colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48
     return Image.fromarray(np.clip(colour + stripes + noise, 0, 255).astype(np.uint8))
 
 
-def make_photos(folder: Path, per_class: int = 10) -> Path:
+def make_photos(folder: Path, per_class: int = 10, first: int = 0) -> Path:
     """A folder with one sub-folder of pictures per colour."""
     for number, (name, colour) in enumerate(COLOURS.items()):
         (folder / name).mkdir(parents=True)
         for i in range(per_class):
-            picture(colour, 1000 * number + i).save(folder / name / f"{name}{i}.png")
+            picture(colour, first + 1000 * number + i).save(folder / name / f"{name}{i}.png")
     return folder
 
 

@@ -1,6 +1,7 @@
 """The same verbs from Python."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import cnntransfer
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.errors import BundleError, ImageError, UsageError
+from cnntransfer.novelty import Novelty
 
 
 @pytest.fixture
@@ -41,6 +43,22 @@ def test_the_model_is_loaded_once(run, photos, monkeypatch):
     run.predict(photos / "red" / "red0.png")
     monkeypatch.setattr(LiteRTEngine, "__init__", None)  # Fails if it is called.
     assert run.predict(photos / "blue" / "blue0.png").label == "blue"
+
+
+def test_images_of_something_else_are_unknown_where_that_is_asked_for(run, photos, monkeypatch):
+    bird = Path(__file__).parents[1] / "sample_images" / "bird.jpg"
+    red = photos / "red" / "red0.png"
+    plain = run.predict(bird)
+    assert (plain.label in run.class_names, plain.unknown, plain.distance) == (True, None, None)
+    known, unknown = run.predict([red, bird], unknown="auto")
+    assert (known.label, known.unknown) == ("red", False)
+    assert (unknown.label, unknown.unknown) == ("unknown", True)
+    assert known.distance < unknown.distance
+    assert unknown.top(1) == [(plain.label, pytest.approx(plain.top(1)[0][1], abs=1e-6))]
+    monkeypatch.setattr(Novelty, "open", None)  # Fails if it is called again.
+    assert run.predict(red, unknown=1.0).unknown
+    with pytest.raises(UsageError, match=r"^unknown: expected a share"):
+        run.predict(red, unknown=2)
 
 
 def test_what_cannot_be_read_or_opened(run, tmp_path):

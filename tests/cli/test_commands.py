@@ -18,6 +18,7 @@ from PIL import Image
 from cnntransfer import __version__
 from cnntransfer.cli import COMMANDS, main
 from cnntransfer.models.backbones import BACKBONES
+from tests.conftest import make_photos
 
 SAMPLES = Path(__file__).parents[2] / "sample_images"
 BIRD = SAMPLES / "bird.jpg"
@@ -200,6 +201,83 @@ class TestPredict:
                 cells["label"],
                 cells["probability"],
             )
+
+    def test_unknown_images(self, cli, some):
+        command, files = some
+        code, out, err = cli(*command, "--unknown", "auto", *files, BIRD)
+        assert code == 0
+        *known, unknown = out.splitlines()
+        assert known == cli(*command, *files)[1].splitlines()
+        assert unknown.split("\t") == ["         unknown", str(BIRD)]
+        said, counted = err.splitlines()
+        assert said.startswith("Unknown is what is farther than ")
+        assert "Expect 5 % of those to be called unknown, too (of 7 validation photos: " in said
+        assert counted == "1 of 4 files unknown."
+        _, alone, note = cli(*command, "--unknown", "0.05", BIRD)
+        assert alone.startswith(f"{BIRD}\n  unknown  at a distance of ")
+        assert note == f"{said}\n"
+        assert cli(*command, "--unknown", "auto", "-q", BIRD) == (0, alone, "")
+
+    def test_known_images_are_shown_as_without_the_option(self, cli, some):
+        command, files = some
+        for more in ([], ["--top", "2"]):
+            plain = cli(*command, *more, files[0])
+            code, out, _ = cli(*command, *more, "--unknown", "auto", files[0])
+            assert (code, out, "") == plain
+
+    def test_unknown_images_for_programs(self, cli, some, tmp_path):
+        command, files = some
+        broken = tmp_path / "broken.png"
+        broken.touch()
+        paths = [files[0], BIRD, broken]
+        asked = (*command, "--unknown", "auto", "-q", *paths)
+        code, out, err = cli(*asked, "--json")
+        assert (code, err) == (9, "")
+        known, unknown, rejected = json.loads(out)["predictions"]
+        keys = ["file", "label", "probability", "top", "rejected", "unknown", "distance"]
+        assert list(known) == list(unknown) == list(rejected) == keys
+        assert (known["unknown"], known["label"]) == (False, "red")
+        assert (unknown["unknown"], unknown["label"], unknown["probability"]) == (
+            True,
+            "unknown",
+            None,
+        )
+        assert known["distance"] < 1.5 < unknown["distance"]
+        assert len(unknown["top"]) == 3
+        assert sum(one["probability"] for one in unknown["top"]) == pytest.approx(1)
+        assert (rejected["unknown"], rejected["distance"], rejected["label"]) == (False, None, None)
+
+        rows = list(csv.DictReader(cli(*asked, "--csv")[1].splitlines()))
+        header = ["file", "label", "unknown", "distance", "label1", "probability1", "rejected"]
+        assert list(rows[0]) == header
+        assert [row["label"] for row in rows] == ["red", "unknown", ""]
+        assert [row["unknown"] for row in rows] == ["false", "true", ""]
+        assert float(rows[1]["distance"]) == pytest.approx(unknown["distance"], abs=1e-4)
+        assert rows[1]["label1"] == unknown["top"][0]["label"]
+        assert rows[2]["rejected"].startswith("is empty")
+
+    def test_the_rate_moves_the_boundary(self, cli, some, tmp_path):
+        make_photos(tmp_path / "new", first=5000)
+        counts = []
+        for rate in ("0.01", "0.2", "0.6"):
+            _, out, err = cli(*some[0], "--unknown", rate, "--json", tmp_path / "new")
+            rows = json.loads(out)["predictions"]
+            counts.append(sum(row["unknown"] for row in rows))
+            assert ("cannot tell where 1 % lie" in err) == (rate == "0.01")
+        assert counts[0] < counts[1] < counts[2]
+
+    @pytest.mark.parametrize("rate", ["5%", "2", "-1", ""])
+    def test_what_is_no_rate(self, cli, some, rate):
+        code, out, err = cli(*some[0], "--unknown", rate, BIRD)
+        assert (code, out) == (2, "")
+        assert err.startswith("Error: --unknown: expected a share of known photos from 0 to 1")
+        assert err.count("\n") == 1
+
+    def test_a_bare_network_knows_no_training_photos(self, cli):
+        code, out, err = cli("predict", "--unknown", "auto", BIRD)
+        assert (code, out) == (5, "")
+        assert err.splitlines()[-1].startswith("Error: --unknown: expected a bundle that")
+        assert err.splitlines()[-1].endswith("and name the bundle: -m MODEL")
 
     def test_show_input(self, cli, some, tmp_path):
         command, files = some

@@ -65,6 +65,7 @@ def test_lists_import_nothing_heavy():
 
 def test_predict_imports_nothing_heavy(bundle):
     assert imported("predict", "-m", bundle.path, BIRD) == "code 0 imported"
+    assert imported("predict", "-m", bundle.path, "--unknown", "auto", BIRD) == "code 0 imported"
 
 
 @pytest.mark.usefixtures("bundle")
