@@ -46,7 +46,7 @@ def test_figures_by_hand():
     assert [row.recall for row in result.per_class] == pytest.approx([1.0, 1 / 3, 0.0])
     assert [row.f1 for row in result.per_class] == pytest.approx([2 / 3, 0.5, 0.0])
     assert [row.support for row in result.per_class] == [1, 3, 0]
-    # Class c does not occur: it counts for the mean F1, as it is predicted, not for the mean recall.
+    # Class c does not occur but is predicted: it counts for the mean F1, not for the mean recall.
     assert result.balanced_accuracy == pytest.approx((1 + 1 / 3) / 2)
     assert result.macro_f1 == pytest.approx((2 / 3 + 0.5) / 3)
     nats = -(math.log(0.7) + math.log(0.6) + math.log(0.4) + math.log(0.3)) / 4
