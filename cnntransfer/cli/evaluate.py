@@ -44,6 +44,9 @@ def command(model: str, data: str, subset: str | None, as_json: bool, console: C
     for finetune; its classes must be the model's. Measure on images that the model has not been
     trained on: others flatter the figures. A note says how many of those there are, whatever
     their names; so does "trained_on" in --json.
+
+    Every figure comes with a 95 % interval: where it would lie on very many images of the kind.
+    Wilson's is for proportions, the bootstrap's for the other figures.
     """
     from ..evaluate import evaluate
 

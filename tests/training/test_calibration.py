@@ -9,7 +9,7 @@ import pytest
 from cnntransfer.metrics import calibration_error
 from cnntransfer.models.head import softmax
 from cnntransfer.predict import predict
-from cnntransfer.recipe import Recipe, read_recipe
+from cnntransfer.recipe import read_recipe
 from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.calibration import fit_temperature
 from cnntransfer.training.run import run
@@ -119,28 +119,6 @@ def check_files(bundle, photos):
     images = np.stack([read(file, bundle.input_spec) for file in files]).astype(np.float32)
     in_keras = np.asarray(bundle.load_keras()(images, training=False))
     np.testing.assert_allclose(in_keras, in_litert, atol=1e-5)
-
-
-def test_of_unfrozen_layers_too(photos, tmp_path, halved):
-    recipe = Recipe(data=str(photos)).override(
-        {
-            "image_size": 32,
-            "batch_size": 8,
-            "test_split": 0.2,
-            "stages.head.epochs": 3,
-            "stages.finetune.unfreeze": "block13",
-            "stages.finetune.epochs": 1,
-            "stages.finetune.learning_rate": 1e-4,
-            "stages.finetune.precision": "float32",
-        }
-    )
-    tuned = run(recipe, tmp_path / "tuned")
-    assert [row["stage"] for row in tuned.read_table("history")][-1] == "finetune"
-    calibration = tuned.metadata["calibration"]
-    assert set(calibration) == {"temperature", "val", "test"}
-    assert calibration["temperature"] == 2.0
-    check_errors(tuned)
-    check_files(tuned, photos)
 
 
 def test_too_modest_heads_become_surer_and_do_so_again(small_recipe, photos, tmp_path):
