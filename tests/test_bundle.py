@@ -145,6 +145,11 @@ def test_damaged_metadata(mine, content):
             {"metrics": {"val": {"accuracy": None}}},
             "metrics.val.accuracy: expected a number, found null",
         ),
+        (
+            {"metrics": {"val": {"intervals": {"accuracy": {"low": "0"}}}}},
+            'metrics.val.intervals.accuracy.low: expected a number, found "0"',
+        ),
+        ({"calibration": 1.5}, "calibration: expected an object, found 1.5"),
         ({"seconds": 3.5}, "seconds: expected an object, found 3.5"),
         ({"seconds": {"train": "1"}}, 'seconds.train: expected a number, found "1"'),
     ],
@@ -164,7 +169,7 @@ def test_metadata_that_lacks_what_every_bundle_has(mine, name):
 
 def test_metadata_may_lack_what_a_bare_network_has_not(mine):
     content = json.loads((mine / "metadata.json").read_text())
-    for name in ("dataset", "metrics", "seconds"):
+    for name in ("dataset", "metrics", "calibration", "seconds"):
         del content[name]
     (mine / "metadata.json").write_text(json.dumps(content))
     Bundle.open(mine)

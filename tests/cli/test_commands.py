@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -92,9 +93,11 @@ class TestFinetune:
         assert code == 0
         lines = out.splitlines()
         assert lines[0].startswith("Validation accuracy ")
-        assert " on 7 images (balanced " in lines[0]
-        assert lines[1] == "Bundle   runs/photos-mobilenet"
-        assert lines[2].startswith("Time ")
+        pattern = r".* on 7 images \(95 % interval [\d.]+\.\.100\.0 %, Wilson; balanced .*\)"
+        assert re.fullmatch(pattern, lines[0])
+        assert re.match(r"Calibration error 0\.\d{3} on the validation images", lines[1])
+        assert lines[2] == "Bundle   runs/photos-mobilenet"
+        assert lines[3].startswith("Time ")
         assert "30 images of 3 classes: 23 train, 7 val\n" in err
         assert err.count("head ") >= 3  # -v: one line per epoch.
         seen = sorted((tmp_path / "seen").iterdir())
@@ -310,6 +313,9 @@ class TestEvaluate:
         assert code == 0
         for figure in ("images", "accuracy (top-1)", "balanced accuracy", "macro F1", "log loss"):
             assert f"\n {figure} " in f"\n{out}"
+        assert re.search(r"\n accuracy \(top-1\) +[\d.]+ % +[\d.]+\.\.[\d.]+ % +Wilson\n", out)
+        assert re.search(r"\n log loss +[\d.]+ +[\d.]+\.\.[\d.]+ +Bootstrap\n", out)
+        assert re.search(r"\n red +[\d.]+ +[\d.]+\.\.[\d.]+ +[\d.]+ +[\d.]+\.\.[\d.]+ +", out)
         assert "top-5" not in out  # Three classes.
         # Run in TestFinetune.
         assert next_commands(err) == [["export", str(bundle.path), "--format", "litert"]]
@@ -329,6 +335,10 @@ class TestEvaluate:
         assert result["images"] == 30
         assert 0.5 < result["accuracy"] <= 1
         assert np.array(result["confusion"]).sum() == 30
+        interval = result["intervals"]["accuracy"]
+        assert interval["low"] < result["accuracy"] <= interval["high"]
+        assert interval["method"] == "wilson"
+        assert set(result["per_class"][0]["intervals"]) == {"precision", "recall", "f1"}
 
     def test_held_out_by_the_run(self, cli, bundle, photos):
         code, out, err = cli("evaluate", bundle.path, photos, "--subset", "val", "--json")

@@ -22,8 +22,8 @@ code = run(sys.argv[1:])
 heavy = [n for n in ("tensorflow", "keras", "torch", "sklearn", "scipy") if n in sys.modules]
 print("code", code, "imported", *heavy, file=sys.stderr)
 """
-#: What a head needs that is trained: of the metrics and of the augmented views.
-_NEEDED = {"sklearn", "scipy"}
+#: What a head needs that is trained: for its solution, its figures and the augmented views.
+_NEEDED = {"scipy"}
 
 
 def imported(*arguments: object) -> str:

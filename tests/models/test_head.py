@@ -13,6 +13,7 @@ from cnntransfer.models.head import (
     HeadModel,
     head_layers,
     initial_weights,
+    softmax,
     standardisation,
 )
 from cnntransfer.recipe import Head as AnyHead
@@ -198,3 +199,27 @@ def test_large_numbers_are_no_trouble(name):
     result = ACTIVATIONS[name](x)
     assert np.isfinite(result).all()
     assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("head", [Head(), Head(units=(8,), activation="gelu")])
+def test_probabilities_are_the_softmax_of_the_logits(head):
+    model = head_of(FEATURES, head)
+    logits = model.logits(FEATURES)
+    assert logits.shape == (200, 3)
+    np.testing.assert_array_equal(softmax(logits), model(FEATURES))
+
+
+@pytest.mark.parametrize("head", [Head(), Head(units=(8,), batch_normalization=True)])
+def test_a_temperature_divides_the_logits_only(head):
+    model = head_of(FEATURES, head)
+    cooler = model.tempered(2.5)
+    np.testing.assert_allclose(
+        cooler.logits(FEATURES), model.logits(FEATURES) / 2.5, rtol=1e-5, atol=1e-6
+    )
+    assert np.array_equal(cooler(FEATURES).argmax(axis=1), model(FEATURES).argmax(axis=1))
+    assert cooler.layers == model.layers
+    last = model.layers[-1].name
+    for name, arrays in model.weights.items():
+        for before, after in zip(arrays, cooler.weights[name], strict=True):
+            assert np.array_equal(before, after) != (name == last and before.any()), name
+            assert after.dtype == np.float32

@@ -11,6 +11,7 @@ import pytest
 from cnntransfer.data.images import read
 from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError
+from cnntransfer.metrics import calibration_error
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import build_trunk
 from cnntransfer.models.weights import find_weights
@@ -133,6 +134,9 @@ def test_the_recipe_of_a_bundle_repeats_the_run_bit_by_bit(bundle, tmp_path):
 # ---- Fine-tuning
 
 
+TEMPERATURE = 0.5
+
+
 @pytest.fixture(scope="module")
 def finetuned(photos, tmp_path_factory):
     """A bundle with a fine-tuned backbone, made of the photos in subsets and a broken one."""
@@ -155,7 +159,10 @@ def finetuned(photos, tmp_path_factory):
         }
     )
     notes = Notes()
-    return run(recipe, folder / "bundle", observer=notes), notes.notes
+    with pytest.MonkeyPatch.context() as patch:
+        # Six validation images would not convince it of any.
+        patch.setattr(outcome_module, "fit_temperature", lambda *_: TEMPERATURE)
+        return run(recipe, folder / "bundle", observer=notes), notes.notes
 
 
 def test_finetuning_changes_the_unfrozen_layers_only(finetuned, bundle):
@@ -189,6 +196,25 @@ def test_a_finetuned_bundle_is_as_consistent_as_a_frozen_one(finetuned):
     for row, result in zip(rows, results, strict=True):
         recorded = [float(row[f"p_{name}"]) for name in tuned.class_names]
         np.testing.assert_allclose(result.probabilities, recorded, atol=2e-6)
+
+
+def test_a_finetuned_bundle_has_its_temperature_in_every_file(finetuned):
+    tuned, _ = finetuned
+    assert tuned.metadata["calibration"]["temperature"] == TEMPERATURE
+    data = read_recipe(tuned.recipe_file).data
+    rows = tuned.read_table("predictions")
+    written = [[float(row[f"p_{name}"]) for name in tuned.class_names] for row in rows]
+    images = [read(f"{data}/{row['file']}", tuned.input_spec) for row in rows]
+    in_keras = tuned.load_keras()(np.stack(images).astype(np.float32), training=False)
+    np.testing.assert_allclose(in_keras, written, atol=1e-5)
+    for name in ("val", "test"):
+        chosen = [row["subset"] == name for row in rows]
+        labels = np.array([tuned.class_names.index(row["label"]) for row in rows])[chosen]
+        shares = np.array(written)[chosen] ** TEMPERATURE
+        before = calibration_error(labels, shares / shares.sum(axis=1, keepdims=True))
+        errors = tuned.metadata["calibration"][name]
+        assert errors["before"] == pytest.approx(before, abs=1e-5)
+        assert errors["after"] == tuned.metadata["metrics"][name]["calibration_error"]
 
 
 def test_broken_images_are_listed(finetuned):
