@@ -10,6 +10,11 @@ The first tenth of ``suspects.csv`` is as many rows as a tenth of the training p
 
 ``fashion_mnist.py`` and ``presets.py --digits`` write the last two. Prints one Markdown row per
 data set: means over seeds, and (lowest..highest).
+
+    python benchmarks/suspects.py --generated 50000 3584 10
+
+looks among so many generated images of so many features and classes, and prints how long that takes
+and how much memory it needs beside the features.
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ import argparse
 import json
 import random
 import tempfile
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +32,12 @@ import numpy as np
 from timing import CNNTRANSFER, divide, process
 
 from cnntransfer.bundle import Bundle
+from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.metrics import prepare
+from cnntransfer.models.head import HeadModel, head_layers
+from cnntransfer.recipe import Head
+from cnntransfer.training.features import Features
+from cnntransfer.training.suspects import find_suspects
 
 _SHARE, _TOP = 0.05, 0.1
 Scores = dict[str, float]
@@ -39,10 +52,13 @@ _ORDERS: dict[str, Callable[[Row], float]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, nargs="+", required=True)
+    parser.add_argument("--data", type=Path, nargs="+", default=[])
+    parser.add_argument("--generated", type=int, nargs=3, metavar=("IMAGES", "FEATURES", "CLASSES"))
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="of finetune")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
+    if arguments.generated:
+        generated(*arguments.generated)
     for number, data in enumerate(arguments.data):
         scores = [measure(data.resolve(), seed, arguments.options) for seed in arguments.seeds]
         if number == 0:
@@ -100,6 +116,39 @@ def found(folder: Path, target: Path, options: list[str]) -> tuple[list[Row], fl
     command = [*CNNTRANSFER, "finetune", str(folder), "-o", str(target), "--json", *options]
     seconds = json.loads(process(command)[1])["seconds"]["look for wrong labels"]
     return Bundle.open(target).read_table("suspects"), seconds
+
+
+def generated(images: int, features: int, classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, classes, images)
+    centres = random.normal(0, 0.2, (classes, features)).astype(np.float32)
+    values = np.empty((images, features), np.float32)
+    for start in range(0, images, 1000):
+        block = values[start : start + 1000]
+        random.standard_normal(dtype=np.float32, out=block)
+        block += centres[labels[start : start + 1000]]
+    names = tuple(f"{number:06}" for number in range(classes))
+    samples = (
+        Sample(Path(f"{number}.png"), names[label], f"{digest:016x}", "train")
+        for number, (label, digest) in enumerate(
+            zip(labels, random.permutation(images), strict=True)
+        )
+    )
+    dataset = Dataset(Path(), names, tuple(samples))
+    layers = head_layers(Head(), classes)
+    fixed = (np.zeros(features, np.float32), np.ones(features, np.float32))
+    head = HeadModel(layers, {layers[0].name: fixed})
+    part = Features(values, np.arange(images), np.zeros(images, np.int64))
+    prepare()  # scikit-learn, which a run has imported by then.
+    tracemalloc.start()
+    started, used = time.perf_counter(), time.process_time()
+    suspects = find_suspects(dataset, (part,), head)
+    seconds, used = time.perf_counter() - started, time.process_time() - used
+    print(
+        f"{images} images, {features} features ({values.nbytes / 1e6:.0f} MB), {classes} classes: "
+        f"{seconds:.1f} s, {used:.1f} s of a processor, at most "
+        f"{tracemalloc.get_traced_memory()[1] / 1e6:.0f} MB more; {len(suspects)} suspects"
+    )
 
 
 if __name__ == "__main__":

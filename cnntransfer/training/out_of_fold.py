@@ -36,6 +36,8 @@ _GRADIENT = 1e-2
 _COMPONENTS, _SAMPLE = 256, 1024
 #: Variances of which no more are left, of the largest, are rounding.
 _NOISE = 1e-5
+#: A head learns from fewer images where there would be more probabilities to compute in every step.
+_MOST = 10_000_000
 #: Rows at a time.
 _BLOCK = 1024
 
@@ -45,7 +47,7 @@ class Verdicts:
     """What the other images say of each; arrays of shape (n,).
 
     Attributes:
-        judged: bool; no head can judge an image that is the only one of its class.
+        judged: bool; a head that knows no image of a class cannot judge one.
         p_label: float32, the probability of the label that it has, 0..1; 0 where not judged.
         other: int64, the most probable of the other classes.
         p_other: float32, its probability, 0..1; 0 where not judged.
@@ -132,14 +134,12 @@ def judge(
         folds: int64, shape (n,), see :func:`deal`.
         classes: How many there are.
     """
-    judged = _judgeable(labels, folds, classes)
     sides = [
-        _Sides(Examples(values, learned, labels[learned]), Examples(values, held, labels[held]))
-        for fold in np.unique(folds[judged])
-        for learned, held in [
-            (np.flatnonzero(folds != fold), np.flatnonzero(judged & (folds == fold)))
-        ]
+        side
+        for fold in np.unique(folds)
+        if len((side := _sides(values, labels, folds == fold, classes)).held)
     ]
+    judged = np.zeros(len(labels), np.bool_)
     p_label, p_other = np.zeros(len(labels), np.float32), np.zeros(len(labels), np.float32)
     other = np.zeros(len(labels), np.int64)
     with products_on_one_thread():
@@ -149,6 +149,7 @@ def judge(
             for block, right in side.held.blocks():
                 rows = side.held.rows[begin : begin + len(right)]
                 begin += len(right)
+                judged[rows] = True
                 probabilities, each = model(block), np.arange(len(right))
                 p_label[rows] = probabilities[each, right]
                 probabilities[each, right] = -1  # What is left are the other classes.
@@ -164,14 +165,15 @@ class _Sides(NamedTuple):
     held: Examples
 
 
-def _judgeable(
-    labels: NDArray[np.int64], folds: NDArray[np.int64], classes: int
-) -> NDArray[np.bool_]:
-    """Whether another fold has an image with the same label, bool, shape (n,)."""
-    counts = np.zeros((_FOLDS, classes), np.int64)
-    np.add.at(counts, (folds, labels), 1)
-    result: NDArray[np.bool_] = counts.sum(axis=0)[labels] > counts[folds, labels]
-    return result
+def _sides(
+    values: Array, labels: NDArray[np.int64], is_held: NDArray[np.bool_], classes: int
+) -> _Sides:
+    learned, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
+    if step := len(learned) * classes // _MOST:  # So many of every class, by turns.
+        by_class = learned[np.argsort(labels[learned], kind="stable")]
+        learned = np.sort(by_class[:: step + 1])
+    held = held[np.isin(labels[held], labels[learned])]
+    return _Sides(Examples(values, learned, labels[learned]), Examples(values, held, labels[held]))
 
 
 def _solved(sides: Sequence[_Sides], classes: int) -> list[HeadModel]:
@@ -188,7 +190,7 @@ def _solved(sides: Sequence[_Sides], classes: int) -> list[HeadModel]:
         # Each goes on from its own solution before, of which its held-out labels are no part.
         losses = list(ordered_map(partial(solve, number), heads, available_cores()))
         loss = sum(one * count for one, count in zip(losses, counts, strict=True))
-        if not loss < best:
+        if not loss <= best:  # As high: of many classes a strong penalty lets none be learned.
             break
         best, models = loss, [head.model() for head in heads]
     return models

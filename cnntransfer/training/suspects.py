@@ -84,7 +84,7 @@ def find_suspects(
             bool(confident[position]),
         )
         for position in order
-        if verdicts.judged[position] and verdicts.p_other[position] > verdicts.p_label[position]
+        if verdicts.p_other[position] > verdicts.p_label[position]
     )
 
 
@@ -102,8 +102,7 @@ def is_confident(verdicts: Verdicts, labels: NDArray[np.int64], classes: int) ->
     # How sure the images of a class are of it, on average; of one without any, none is.
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     result: NDArray[np.bool_] = (
-        judged
-        & (verdicts.p_other > verdicts.p_label)
+        (verdicts.p_other > verdicts.p_label)
         & (verdicts.p_other >= thresholds[verdicts.other])
         & (verdicts.p_label < _IMPROBABLE)
     )

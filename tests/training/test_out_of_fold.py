@@ -131,6 +131,27 @@ def test_the_penalty_is_the_one_that_predicts_best(monkeypatch):
     assert loss(path) == pytest.approx(alone[best], rel=0.01)
 
 
+def test_of_many_images_heads_learn_from_some_of_every_class(monkeypatch):
+    learned = []
+    begun = module._begun
+    monkeypatch.setattr(module, "_begun", lambda side, n: learned.append(side) or begun(side, n))
+    monkeypatch.setattr(module, "_MOST", 100)  # 120 images of 3 classes are 4 times as much.
+    order = RANDOM.permutation(COUNT)
+    verdicts = judge(VALUES[order], LABELS[order], FOLDS[order], 3)
+    assert [np.bincount(side.learned.labels).tolist() for side in learned] == [[10, 10, 10]] * 5
+    assert all(not set(side.learned.rows) & set(side.held.rows) for side in learned)
+    assert verdicts.judged.all()
+    assert (verdicts.p_label > verdicts.p_other).mean() > 0.9
+
+
+def test_many_classes_are_told_apart():
+    labels = np.repeat(np.arange(300), 5)
+    values = RANDOM.normal(0, 0.3, (300, 12))[labels] + RANDOM.normal(0, 0.03, (1500, 12))
+    digests = [f"{number:016x}" for number in RANDOM.permutation(1500)]
+    verdicts = judge(values.astype(np.float32), labels, deal(digests, labels), 300)
+    assert (verdicts.p_label > verdicts.p_other).mean() > 0.9
+
+
 def test_the_only_image_of_a_class_is_not_judged():
     labels = LABELS.copy()
     labels[7] = 3

@@ -19,6 +19,7 @@ from cnntransfer.predict import predict
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe, read_recipe
 from cnntransfer.training import model_files
+from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training import run as run_module
 from cnntransfer.training.fit import HISTORY_COLUMNS
 from cnntransfer.training.plan import default_output, resolve
