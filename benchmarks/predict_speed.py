@@ -36,6 +36,7 @@ def main() -> None:
     sides = {
         "keras": script,
         "predict": predict,
+        "predict --unknown": [*predict, "--unknown", "auto"],
         "import numpy, PIL": [python, "-c", "import numpy, PIL"],
         "import click": [python, "-c", "import click"],
         **{f"{name} --help": [*CNNTRANSFER, name, "--help"] for name in COMMANDS},
@@ -49,7 +50,9 @@ def main() -> None:
     for name, seconds in measured.items():
         print(f"{name:20} {spread(seconds)} s")
     print(f"keras / predict: {ratios(measured, 'keras', 'predict')}")
-    pairs = {"predict": "import numpy, PIL"} | {f"{c} --help": "import click" for c in COMMANDS}
+    pairs = {"predict": "import numpy, PIL", "predict --unknown": "predict"} | {
+        f"{c} --help": "import click" for c in COMMANDS
+    }
     for name, base in pairs.items():
         more = [a - b for a, b in zip(measured[name], measured[base], strict=True)]
         print(f"{name} - {base}: {spread(more)} s")

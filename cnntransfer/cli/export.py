@@ -40,7 +40,8 @@ def command(
 
     MODEL is a bundle, or a pretrained network by name. The exported model takes RGB pixels from
     0 to 255 as float32 and gives probabilities; preprocessing is inside. Before anything is
-    written, its probabilities are compared with predict's.
+    written, its probabilities are compared with predict's. Like predict without --unknown, it names
+    one of its classes whatever it is shown.
     """
     from ..export import export, get_format
     from ..pretrained import open_model
