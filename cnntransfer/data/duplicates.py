@@ -2,10 +2,10 @@
 
 They are found in two steps, from thumbnails of 16 x 16 pixels:
 
-1. A perceptual hash: the luminance's cosine transform (DCT) without its six lowest frequencies
-   (mean, slopes, curvatures), scaled to length 1. The scalar product of two hashes is the
-   correlation of what is left of the pictures, their detail. Pairs are searched by the lower
-   frequencies; a bound on the others makes sure that none is overlooked.
+1. A perceptual hash: of the luminance without mean, slopes and curvatures (the polynomial of
+   degree 2 that fits best) the 8 x 8 lowest frequencies (DCT), scaled to length 1. It is the usual
+   pHash, but for the slopes, and before it is rounded to bits: the scalar product of two hashes is
+   the correlation of what is left of the pictures, their detail.
 2. Each pair is compared part by part, once brightness and contrast are evened out.
 
 Without the slopes, a clear sky is not taken for another, whose brightness rises in the same way.
@@ -26,7 +26,7 @@ from .dataset import Dataset, Group
 from .thumbnails import SIDE, Thumbnails
 
 #: The least correlation of two near-duplicates' details.
-_CORRELATION = 0.95
+_CORRELATION = 0.97
 #: The most that the luminance of one of the 256 parts may differ, in grey levels, ...
 _LUMINANCE_LEVELS = 16
 #: ... and a colour, in the mean of 4 x 4 parts: JPEG spoils colours, but not over so large parts.
@@ -39,10 +39,8 @@ _SERIES = 10
 
 #: BT.601, as in JPEG.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-#: The least sum of vertical and horizontal frequency that is detail.
-_LOWEST = 3
-#: So many frequencies stand for all in the search.
-_COARSE = 63
+#: The hash has so many frequencies down and across. Higher ones are lost in small or spoilt copies.
+_FREQUENCIES = 8
 #: Photos that are compared with all others at a time: decides memory, 1 KB for each of the others.
 _BLOCK = 256
 #: The nearest of a photo that are compared part by part. A copy is among them; without a limit,
@@ -54,19 +52,19 @@ _PAIRS = 4096
 _Indices = NDArray[np.intp]
 
 
-def _cosines() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The basis of details, (frequencies, 256), lowest first, and its signs when mirrored."""
+def _basis() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """From luminances to details, shape (64, 256), and the signs that mirroring gives these."""
     order = np.arange(SIDE)
-    basis = np.cos(np.pi * order[:, None] * (order + 0.5) / SIDE) * np.sqrt(2 / SIDE)
-    basis[0] /= np.sqrt(2)
-    vertical, horizontal = (axis.ravel() for axis in np.indices((SIDE, SIDE)))
-    kept = np.flatnonzero(vertical + horizontal >= _LOWEST)
-    kept = kept[np.argsort((vertical + horizontal)[kept], kind="stable")]
-    signs = np.where(horizontal[kept] % 2, -1.0, 1.0)
-    return np.kron(basis, basis)[kept].astype(np.float32), signs.astype(np.float32)
+    cosines = np.cos(np.pi * order[:_FREQUENCIES, None] * (order + 0.5) / SIDE)
+    cosines /= np.linalg.norm(cosines, axis=1, keepdims=True)
+    y, x = (axis.ravel() - (SIDE - 1) / 2 for axis in np.indices((SIDE, SIDE)))
+    smooth, _ = np.linalg.qr(np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1))
+    basis = np.kron(cosines, cosines) @ (np.eye(SIDE * SIDE) - smooth @ smooth.T)
+    signs = np.tile([1, -1], _FREQUENCIES * _FREQUENCIES // 2)
+    return basis.astype(np.float32), signs.astype(np.float32)
 
 
-_BASIS, _MIRRORED = _cosines()
+_BASIS, _MIRRORED = _basis()
 
 
 class Pictures:
@@ -74,13 +72,13 @@ class Pictures:
 
     Attributes:
         thumbnails: uint8, shape (n, 16, 16, 3).
-        details: float32, shape (n, 250): the hashes.
+        details: float32, shape (n, 64): the hashes.
         have_detail: bool, shape (n,): whether there is enough detail to tell pictures apart.
     """
 
     def __init__(self, thumbnails: NDArray[np.uint8]) -> None:
         self.thumbnails = thumbnails
-        # Unlike a product of matrices, this does not make floats of all the thumbnails at once.
+        # Unlike a product of matrices, this does not make all the thumbnails floats at once.
         luminance = np.einsum("npc,c->np", thumbnails.reshape(-1, SIDE * SIDE, 3), _LUMINANCE)
         self.details: NDArray[np.float32] = luminance @ _BASIS.T
         lengths = np.linalg.norm(self.details, axis=1)
@@ -103,20 +101,13 @@ class Pictures:
         return same
 
     def candidates(self) -> Iterator[tuple[_Indices, _Indices]]:
-        """Pairs with detail that may correlate, one of them mirrored or not, some at a time.
-
-        What the lower frequencies add to a correlation is their scalar product, and what the
-        others add is at most the product of their lengths (Cauchy-Schwarz). With that length as
-        one more frequency, the scalar product is a bound on the correlation.
-        """
+        """Pairs whose details correlate, as they are or with one mirrored, some at a time."""
         known = np.flatnonzero(self.have_detail)
-        coarse, fine = np.split(self.details[known], [_COARSE], axis=1)
-        bounds = np.column_stack([coarse, np.linalg.norm(fine, axis=1)])
-        mirrored = bounds * np.append(_MIRRORED[:_COARSE], np.float32(1))
+        details = self.details[known]
+        mirrored = details * _MIRRORED
         for start in range(0, len(known), _BLOCK):
-            later = bounds[start:]
-            for block in (bounds, mirrored):
-                products = block[start : start + _BLOCK] @ later.T
+            for block in (details, mirrored):
+                products = block[start : start + _BLOCK] @ details[start:].T
                 rows = len(products)
                 # Every pair once, and no photo with itself.
                 products[:, :rows][np.tril_indices(rows)] = -1

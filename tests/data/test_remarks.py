@@ -1,11 +1,11 @@
-"""What is said of images that are much smaller than what the network sees."""
+"""What is said of small images and of near-duplicates."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.data.dataset import Dataset, Group, Sample
 from cnntransfer.data.images import InputSpec, stored_size
 from cnntransfer.data.index import Listing
 from cnntransfer.data.remarks import remarks
@@ -83,3 +83,52 @@ def test_stored_size(tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(ImageError, match=r"text\.jpg"):
         stored_size(Path(tmp_path / "text.jpg"))
+
+
+# ---- Near-duplicates
+
+
+def near_duplicates(*groups):
+    """The remarks on near-duplicates, given as (subset, label) of every photo of every group."""
+    samples = [
+        Sample(Path(f"/p/{subset}/{label}/{g}{i}.png"), label, f"{g}{i}", subset)
+        for g, group in enumerate(groups)
+        for i, (subset, label) in enumerate(group)
+    ]
+    ends = [sum(map(len, groups[: g + 1])) for g in range(len(groups))]
+    found = tuple(
+        Group(tuple(range(end - len(group), end)), (0.0,) * len(group))
+        for end, group in zip(ends, groups, strict=True)
+    )
+    dataset = Dataset(Path("/p"), ("a", "b"), tuple(samples), groups=found)
+    lines = remarks(Listing(Path("/p"), ()), dataset, InputSpec((8, 8)), BATCH)
+    return [line for line in lines if "near-duplicates" in line]
+
+
+def test_near_duplicates_on_one_side():
+    assert near_duplicates([("train", "a")] * 3, [("val", "b")] * 2) == [
+        "2 groups of near-duplicates, 5 photos, each kept on one side of the split (see "
+        "near_duplicates.csv), such as train/a/00.png and train/a/01.png"
+    ]
+
+
+def test_near_duplicates_in_several_subsets_of_the_user():
+    group = [("train", "a"), ("train", "a"), ("test", "a")]
+    assert near_duplicates([("val", "b")] * 2, group) == [
+        "2 groups of near-duplicates, 5 photos (see near_duplicates.csv), such as val/b/00.png "
+        "and val/b/01.png",
+        "1 group of near-duplicates in more than one of your subsets, such as train/a/10.png and "
+        "test/a/12.png: the held-out figures flatter the model. Leave them in one",
+    ]
+
+
+def test_near_duplicates_of_several_classes():
+    group = [("train", "a"), ("train", "a"), ("train", "b")]
+    assert near_duplicates(group)[1:] == [
+        "1 group of near-duplicates in more than one class, such as train/a/00.png and "
+        "train/b/02.png: one of the labels is wrong, or the difference too small to see"
+    ]
+
+
+def test_no_near_duplicates():
+    assert near_duplicates() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.data.dataset import Dataset, Group, Sample
 from cnntransfer.data.split import place, split
 from cnntransfer.errors import DataError
 
@@ -204,6 +204,70 @@ def test_what_is_open_beside_chosen_validation_trains():
     assert sum(counts["train"].values()) == 40
 
 
+# ---- Near-duplicates
+
+
+def grouped(data, *groups):
+    """The data set with these positions as groups, the first of each as the largest file."""
+    return dataclasses.replace(data, groups=tuple(Group(g, (0.0,) * len(g)) for g in groups))
+
+
+def copied(data, copies):
+    """For every position in ``copies``, a photo of another digest in any class, as its group."""
+    samples, groups = list(data.samples), []
+    for number, (position, label) in enumerate(copies):
+        samples.append(Sample(Path(f"copy{number}"), label, digest(f"copy {number}")))
+        groups.append((position, len(samples) - 1))
+    return grouped(of(samples), *groups)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_near_duplicates_stay_together_and_move_nobody(seed):
+    generator = random.Random(seed)
+    data = dataset({f"c{i}": generator.randint(15, 40) for i in range(4)}, start=1000 * seed)
+    copies = [(p, f"c{generator.randrange(4)}") for p in generator.sample(range(len(data)), 20)]
+    result = split(copied(data, copies), 0.2, 0.1, seed)
+    for group in result.groups:
+        assert len({result.samples[position].subset for position in group.positions}) == 1
+    before, after = sides(split(data, 0.2, 0.1, seed)), sides(result)
+    plain = unforced(data, 0.2, 0.1, seed)
+    for photo, subset in before.items():
+        # But for those that fill an empty side, which another may fill now.
+        assert after[photo] == subset or subset != plain[photo] or after[photo] != plain[photo]
+
+
+def test_the_largest_file_decides():
+    data = dataset({"a": 100, "b": 100})
+    before = sides(split(data, 0.3))
+    groups = [tuple(range(start, start + 4)) for start in range(0, 100, 4)]
+    after = split(grouped(data, *groups), 0.3)
+    for group in groups:
+        firsts = {before[data.samples[group[0]].digest]}
+        assert {after.samples[position].subset for position in group} == firsts
+
+
+def test_subsets_that_the_user_chose_are_kept_for_near_duplicates_too():
+    samples = [
+        *dataset({"a": 40, "b": 40}, 0, "train").samples,
+        *dataset({"a": 3, "b": 3}, 100, "test").samples,
+    ]
+    # Every test photo is a copy of a training photo, and the larger file.
+    plain = split(of(samples), 0.25)
+    result = split(grouped(of(samples), *((80 + i, i) for i in range(6))), 0.25)
+    assert result.samples == plain.samples
+
+
+def test_groups_move_as_a_whole_where_a_side_is_empty():
+    data = dataset({"a": 6, "b": 60})
+    groups = [(0, 1, 2), (3, 4, 5)]
+    for seed in range(20):
+        result = split(grouped(data, *groups), 0.01, seed=seed)
+        assert {frozenset(result.samples[p].subset for p in group) for group in groups} == {
+            frozenset({"train"}),
+            frozenset({"val"}),
+        }
+
+
 # ---- Refusals
 
 
@@ -237,6 +301,25 @@ def test_copies_do_not_count_as_images():
     copy = Sample(Path("x.jpg"), "cat", digest("x"))
     samples = [copy, copy, copy, *dataset({"dog": 9}).samples]
     assert "Received: 1 of class 'cat'" in refusal(of(samples), 0.2)
+
+
+def test_near_duplicates_count_once():
+    data = grouped(dataset({"cat": 5, "dog": 9}), (0, 1, 2, 3, 4))
+    assert refusal(data, 0.2) == (
+        "Expected at least 2 different readable images of every class (train and val). Received: "
+        "1 of class 'cat', as near-duplicates among its 5 count once. Add images to it or remove "
+        "the class, or put its images into folders train/ and val/ yourself."
+    )
+
+
+def test_classes_of_near_duplicates():
+    samples = [Sample(Path(f"{c}{i}"), c, digest(f"{c}{i}")) for c in "abc" for i in range(2)]
+    # As for byte-identical images below: three classes that share three pictures in pairs.
+    text = refusal(grouped(of(samples), (0, 2), (1, 4), (3, 5)), 0.5)
+    assert text.endswith(
+        ": some classes share near-duplicates. Remove the copies from all classes but the right "
+        "one."
+    )
 
 
 def test_classes_of_the_same_images():

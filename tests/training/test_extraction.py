@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cnntransfer import cache
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import read_dataset
 from cnntransfer.data.images import read
@@ -103,6 +104,16 @@ def test_new_photos_among_known_ones_are_all_that_is_computed(
     assert engine.ran == 15
     look(spec, engine, photos)
     assert engine.ran == 30
+
+
+def test_thumbnails_that_were_lost_are_made_again_without_features(spec, engine, photos, own_cache):
+    _, _, first = look(spec, engine, photos)
+    before = first.thumbnails.of([s.digest for s in look(spec, engine, photos)[0].samples])
+    cache.clear(["thumbnails"])
+    dataset, pixels, again = look(spec, engine, photos, keep_pixels=False)
+    assert engine.ran == 30
+    assert len(pixels._kept) == 0
+    assert np.array_equal(again.thumbnails.of([s.digest for s in dataset.samples]), before)
 
 
 def test_without_an_engine_nothing_is_computed(spec, photos, own_cache):
