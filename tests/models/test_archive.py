@@ -106,7 +106,7 @@ def small_trunk():
     x = k.layers.Dense(6)(k.layers.Activation("relu")(x))
     x = k.ops.relu(k.layers.Dropout(0.5, name="drop")(x)) + x
     features = k.layers.GlobalAveragePooling2D(name="features")(x)
-    return Trunk(k.Model(image, features, name="small"), (), ())
+    return Trunk(k.Model(image, features, name="small"), (), (), ())
 
 
 @pytest.fixture(scope="module")
