@@ -122,6 +122,39 @@ class Run:
 
         return evaluate(self.bundle, Path(data).expanduser(), subset, mistakes=mistakes)
 
+    def report(
+        self,
+        output: PathLike | None = None,
+        data: PathLike | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write the report anew: one page of HTML that needs nothing else.
+
+        Args:
+            output: The page; default: the bundle's own, and its model card.
+            data: Folder or manifest of the photos, where they lie elsewhere now.
+            overwrite: Whether a page at ``output`` may be replaced.
+
+        Returns:
+            The page.
+
+        Raises:
+            BundleError: no run wrote the bundle, or it is damaged.
+            OutputError: the page exists and may not be replaced, cannot be written, or would lie
+                among the photos.
+        """
+        from .report import Subject, gather, write_into, write_page
+
+        photos = None if data is None else Path(data).expanduser()
+        report = gather(Subject.of(self.bundle, photos))
+        if output is None:
+            write_into(self.bundle, report)
+            return self.bundle.report_file
+        target = Path(output).expanduser()
+        write_page(report, target, overwrite=overwrite)
+        return target
+
     def export(self, format: str, output: PathLike, *, overwrite: bool = False) -> Export:
         """Write for another runtime; see :func:`cnntransfer.export.export`."""
         from .export import export

@@ -15,6 +15,8 @@
     suspects.csv      images whose label may be wrong, the most suspect first
     near_duplicates.csv  photos that are the same picture, by group
     novelty.npz       how far photos are from the training photos, and how far known ones are
+    report.html       all of it to read, with photos: one page that needs nothing else
+    MODEL_CARD.md     what whoever uses the classifier should know
 
 Where they were asked for there are ``tensorboard/``, the history once more as event files, and
 ``learning_rates.csv`` and ``.png``, the loss by learning rate.
@@ -52,6 +54,8 @@ _TENSORBOARD = "tensorboard"
 _RATES_PLOT = "learning_rates.png"
 #: Archives of NumPy's arrays. Zip has a checksum of its own for each.
 _ARRAYS = {"novelty": "novelty.npz"}
+_REPORT = "report.html"
+_CARD = "MODEL_CARD.md"
 _TABLES = {
     "history": "history.csv",
     "splits": "splits.csv",
@@ -237,6 +241,16 @@ class Bundle:
         """The loss by learning rate, where a run looked for one."""
         return self.path / _RATES_PLOT
 
+    @property
+    def report_file(self) -> Path:
+        """The report, one page of HTML."""
+        return self.path / _REPORT
+
+    @property
+    def model_card_file(self) -> Path:
+        """The model card, in Markdown."""
+        return self.path / _CARD
+
     def has_table(self, name: str) -> bool:
         """Whether there is such a table; a bundle of a bare network has none."""
         return (self.path / _TABLES[name]).is_file()
@@ -280,6 +294,14 @@ class Bundle:
     def write_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write the arrays that :meth:`read_arrays` reads."""
         write_arrays(self.path / _ARRAYS[name], arrays)
+
+    def damaged_table(self, name: str, reason: str) -> BundleError:
+        """The error to raise when what a table holds makes no sense."""
+        return self._damaged(_TABLES[name], reason)
+
+    def damaged_metadata(self, reason: str) -> BundleError:
+        """The same of the metadata."""
+        return self._damaged(_METADATA, reason)
 
     def write_labels(self, class_names: Iterable[str]) -> None:
         """Write the class names."""

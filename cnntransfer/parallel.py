@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
@@ -108,7 +108,7 @@ def products_on_one_thread() -> Iterator[None]:
 
 def ordered_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int = 0
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """``map`` on threads: results come in the order of the items.
 
     Pillow, NumPy and LiteRT release the interpreter lock, so threads are enough. At most

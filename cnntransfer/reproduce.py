@@ -8,7 +8,6 @@ that were added since do not take part.
 from __future__ import annotations
 
 import dataclasses
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from .data.dataset import relative_name
 from .data.index import MANIFEST_SUFFIXES, Entry, Listing, list_images
 from .engines.parity import TOLERANCE
 from .errors import BundleError, DataError, OutputError, UsageError, counted
+from .held_out import read_held_out
 from .progress import SILENT, Observer
 from .recipe import read_recipe
 from .reproduction import Change, Reproduction, Verdict
@@ -142,30 +142,14 @@ def _read_splits(bundle: Bundle) -> list[dict[str, str]]:
     rows = bundle.read_table("splits", "file", "label", "subset", "digest")
     for number, row in enumerate(rows, start=2):
         if row["subset"] not in _SUBSETS or row["label"] not in bundle.class_names:
-            raise _damaged(bundle, "splits.csv", f"line {number}: {row['label']}, {row['subset']}")
+            raise bundle.damaged_table("splits", f"line {number}: {row['label']}, {row['subset']}")
     return rows
 
 
 def _read_predictions(bundle: Bundle) -> dict[str, NDArray[np.float64]]:
     """The probabilities of the held-out photos, by file name."""
-    columns = [f"p_{name}" for name in bundle.class_names]
-    rows = {}
-    for number, row in enumerate(bundle.read_table("predictions", "file", *columns), start=2):
-        try:
-            numbers = [float(row[column]) for column in columns]
-        except ValueError:
-            numbers = [math.nan]
-        if not all(map(math.isfinite, numbers)):
-            raise _damaged(bundle, "predictions.csv", f"line {number} lacks a probability")
-        rows[row["file"]] = np.array(numbers)
-    return rows
-
-
-def _damaged(bundle: Bundle, name: str, reason: str) -> BundleError:
-    return BundleError(
-        f"Expected an intact bundle. Received: {bundle.path}, whose {name} is damaged ({reason}). "
-        "Copy it again."
-    )
+    held_out = read_held_out(bundle, bundle.class_names)
+    return dict(zip(held_out.files, held_out.probabilities, strict=True))
 
 
 def _find(

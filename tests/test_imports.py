@@ -19,6 +19,7 @@ HEAVY = (
     "h5py",
     "pandas",
     "matplotlib",
+    "jinja2",
 )
 
 
@@ -66,7 +67,17 @@ LAYERS = (
     ("models",),
     ("engines",),
     ("bundle", "plots"),
-    ("metrics", "novelty", "predict", "own_split", "answers", "evaluate", "comparison"),
+    (
+        "metrics",
+        "novelty",
+        "held_out",
+        "predict",
+        "own_split",
+        "answers",
+        "evaluate",
+        "comparison",
+    ),
+    ("report",),
     ("training",),
     ("pretrained", "export", "benchmark", "reproduce", "reproduction"),
     ("api",),

@@ -315,9 +315,7 @@ def test_a_bare_network_or_a_bundle_without_its_recipe(mine):
         ("splits.csv", "file,label,subset\n", "no column 'digest'"),
         ("splits.csv", "file,label,subset,digest\nx,red,?,0\n", r"line 2: red, \?"),
         ("splits.csv", "file,label,subset,digest\nx,grey,val,0\n", "line 2: grey, val"),
-        ("predictions.csv", "file,p_red,p_green,p_blue\nx,1,0,\n", "line 2 lacks a probability"),
-        ("predictions.csv", "file,p_red,p_green,p_blue\nx,1,0,nan\n", "line 2 lacks a probability"),
-        ("predictions.csv", "file,p_red,p_green\nx,1,0\n", "no column 'p_blue'"),
+        ("predictions.csv", "file,subset,label,predicted,p_red\n", "no column 'p_blue'"),
     ],
 )
 def test_damaged_bundles(mine, name, text, reason):

@@ -25,6 +25,7 @@ COMMANDS = {
     "finetune": "Train a classifier on a folder of images.",
     "predict": "Say what is on images.",
     "evaluate": "Measure a classifier on labelled images.",
+    "report": "Write what a run came to as one page with photos.",
     "export": "Write a classifier for TensorFlow, Keras or LiteRT.",
     "reproduce": "Repeat a run and compare the predictions.",
     "backbones": "List the pretrained networks.",

@@ -234,7 +234,7 @@ def command(
 
     A pretrained network turns every image into features, once; a new head learns the classes
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
-    bundle: a folder with the model, its recipe and its figures.
+    bundle: a folder with the model, its recipe, its figures and a report to read.
 
     Unreadable images are left out and listed in rejected.csv; the exit code is then 9. Images whose
     label may be wrong are listed in the bundle's suspects.csv, the most suspect first.
@@ -266,7 +266,7 @@ def command(
         print_json({"bundle": str(bundle.path), **bundle.metadata})
     else:
         console.chart(bundle.read_table("history"))
-        for line in _summary(bundle.metadata, target):
+        for line in _summary(bundle):
             echo(line)
     model = shell_word(target)
     image = _held_out_image(bundle, Path(data or bundle.metadata["dataset"]["source"]).expanduser())
@@ -336,13 +336,14 @@ def _forecast(metadata: dict[str, Any]) -> str:
     return f" ({forecast['took']:.0f} s of it foreseen as {sum(forecast['seconds'].values()):.0f})"
 
 
-def _summary(metadata: dict[str, Any], target: Path) -> list[str]:
-    lines = []
+def _summary(bundle: Bundle) -> list[str]:
+    metadata, lines = bundle.metadata, []
     for subset, title in (("val", "Validation"), ("test", "Test")):
         if subset in metadata["metrics"]:
             lines.append(accuracy_line(title, metadata["metrics"][subset]))
     lines.append(calibration_line(metadata["calibration"]))
-    lines.append(f"Bundle   {target}")
+    lines.append(f"Bundle   {bundle.path}")
+    lines.append(f"Report   {bundle.report_file}")
     seconds = metadata["seconds"]
     lines.append(
         f"Time     {sum(seconds.values()):.1f} s: "

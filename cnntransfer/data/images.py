@@ -188,6 +188,25 @@ def load(source: str | os.PathLike[str] | bytes, name: object = None) -> NDArray
         return _array(_upright(picture.image, picture.orientation))
 
 
+def read_within(
+    source: str | os.PathLike[str] | bytes, side: int, name: object = None
+) -> NDArray[np.uint8]:
+    """An image file's pixels, upright and undistorted, to look at; otherwise like :func:`read`.
+
+    Args:
+        source: the file's path, or its content.
+        side: what neither height nor width exceeds. Smaller pictures are not enlarged.
+        name: what errors call the image; the path if not given.
+
+    Returns:
+        uint8 ndarray of shape (height, width, 3), RGB, 0..255.
+    """
+    data, name = _content(source, name)
+    with _image_errors(name):
+        picture = _decode(data, InputSpec((side, side), Resize.LETTERBOX))
+        return _array(_within(picture, (min(side, max(picture.size)),) * 2))
+
+
 def stored_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """The (height, width) in pixels that an image file's header names; nothing is decoded.
 
@@ -332,7 +351,7 @@ def _target(orientation: int, spec: InputSpec) -> tuple[int, int]:
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _scaled_size(size: tuple[float, float], target: tuple[int, int], how: Resize) -> _Size:
+def _scaled_size(size: _Size, target: _Size, how: Resize) -> _Size:
     """Width and height of the whole picture once it is fitted to ``target``."""
     ratios = target[0] / size[0], target[1] / size[1]
     if how is Resize.STRETCH:
@@ -373,16 +392,22 @@ def _fit(picture: _Picture, spec: InputSpec) -> Image.Image:
         top = max(0.0, (size[1] - target[1] / scale) / 2)
         box = (left, top, size[0] - left, size[1] - top)
     elif spec.resize is Resize.LETTERBOX:
-        width, height = _scaled_size(size, target, spec.resize)
-        target = max(1, round(width)), max(1, round(height))
-    image = image.resize(target, Image.Resampling.BILINEAR, box=box)
-    image = _upright(image, orientation).convert("RGB")
-    if spec.resize is Resize.LETTERBOX:
+        image = _within(picture, target)
         height, width = spec.image_size
         canvas = Image.new("RGB", (width, height), _PADDING)
         canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
         return canvas
-    return image
+    image = image.resize(target, Image.Resampling.BILINEAR, box=box)
+    return _upright(image, orientation).convert("RGB")
+
+
+def _within(picture: _Picture, target: tuple[float, float]) -> Image.Image:
+    """All of a picture, undistorted, as large as a width and height (as stored) allow; upright."""
+    image, size, orientation = picture
+    width, height = _scaled_size(size, target, Resize.LETTERBOX)
+    fitted = max(1, round(width)), max(1, round(height))
+    image = image.resize(fitted, Image.Resampling.BILINEAR, box=(0.0, 0.0, *size))
+    return _upright(image, orientation).convert("RGB")
 
 
 def _array(image: Image.Image) -> NDArray[np.uint8]:

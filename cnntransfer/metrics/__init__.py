@@ -6,9 +6,10 @@ they hold the truth, is in ``docs/evaluation.md``.
 
 from .evaluation import ClassFigures, Evaluation, figures
 from .intervals import Interval
-from .reliability import Bin, calibration_error, reliability
+from .reliability import BINS, Bin, calibration_error, reliability
 
 __all__ = [
+    "BINS",
     "Bin",
     "ClassFigures",
     "Evaluation",

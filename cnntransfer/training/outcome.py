@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import report
 from ..bundle import Bundle
 from ..data.dataset import Dataset
 from ..data.thumbnails import Thumbnails
@@ -20,6 +21,7 @@ from ..models.classifier import Trunk
 from ..models.head import softmax
 from ..progress import SILENT, Observer
 from ..recipe import Recipe
+from ..report import Subject
 from .advice import advice
 from .calibration import describe as describe_calibration
 from .calibration import fit_temperature
@@ -132,21 +134,24 @@ def write(
     write_near_duplicates(bundle, dataset, alike)
     write_rates(bundle, outcome.recipe, outcome.rates)
     forecast = {} if outcome.forecast is None else {"forecast": dict(outcome.forecast)}
-    bundle.write_metadata(
-        {
-            **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
-            "dataset": {
-                **describe_data(dataset, outcome.recipe.data),
-                "near_duplicates": describe_near_duplicates(dataset, alike),
-            },
-            "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
-            "calibration": describe_calibration(temperature, before, metrics),
-            **({"unknown": unknown} if unknown else {}),
-            "parity": parity,
-            "seconds": clock.seconds,
-            **forecast,
-        }
-    )
+    described = {
+        **describe(spec.backbone, spec.weights, spec.input, len(dataset.class_names)),
+        "dataset": {
+            **describe_data(dataset, outcome.recipe.data),
+            "near_duplicates": describe_near_duplicates(dataset, alike),
+        },
+        "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
+        "calibration": describe_calibration(temperature, before, metrics),
+        **({"unknown": unknown} if unknown else {}),
+        "parity": parity,
+        # The clock's own: it still runs.
+        "seconds": clock.seconds,
+        **forecast,
+    }
+    with clock.step("write the report"):
+        subject = Subject(bundle, described, dataset.class_names, dataset.root)
+        report.write_into(bundle, report.gather(subject))
+    bundle.write_metadata(described)
 
 
 def _write_trunk(

@@ -21,9 +21,10 @@ from ..data.views import Views
 from ..engines.litert import LiteRTEngine
 from ..frameworks import has_gpu
 from ..models.weights import find_weights
-from ..parallel import Later
+from ..parallel import Later, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
+from ..report import prepare as prepare_report
 from ..storage import atomic_folder, check_apart, check_target
 from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
@@ -119,6 +120,7 @@ def _run(
         check_target(show_input, overwrite=False)
         check_apart(show_input, Path(str(recipe.data)))
     clock = Clock()
+    templates_ready = start(prepare_report)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
@@ -167,6 +169,8 @@ def _run(
         )
         recipe = dataclasses.replace(recipe, precision=choice.precision)
         training = extractor.to_learn_from(requests, recipe.precision)
+    # Not while training: an import keeps Python's lock from hundreds of short operations.
+    templates_ready.result()
     with clock.step("train"):
         fitted = _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)
         trained = fit_unfrozen(

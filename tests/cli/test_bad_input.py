@@ -380,8 +380,8 @@ class TestOptions:
     def test_unknown_command(self, refused):
         refused(
             ExitCode.USAGE,
-            "Expected one of the commands finetune, predict, evaluate, export, reproduce, "
-            "backbones, weights, benchmark, cache, completion. Received: 'exprt'. "
+            "Expected one of the commands finetune, predict, evaluate, report, export, "
+            "reproduce, backbones, weights, benchmark, cache, completion. Received: 'exprt'. "
             "Did you mean 'export'? Try: cnntransfer --help",
             "exprt",
         )

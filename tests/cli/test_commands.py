@@ -97,7 +97,8 @@ class TestFinetune:
         assert re.fullmatch(pattern, lines[0])
         assert re.match(r"Calibration error 0\.\d{3} on the validation images", lines[1])
         assert lines[2] == "Bundle   runs/photos-mobilenet"
-        assert lines[3].startswith("Time ")
+        assert lines[3] == "Report   runs/photos-mobilenet/report.html"
+        assert lines[4].startswith("Time ")
         assert "30 images of 3 classes: 23 train, 7 val\n" in err
         assert err.count("head ") >= 3  # -v: one line per epoch.
         seen = sorted((tmp_path / "seen").iterdir())
