@@ -173,6 +173,7 @@ def test_errors_of_meanwhile_arrive():
 
 
 def test_products_run_on_one_thread_and_then_as_before():
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_info
 
     def threads():
