@@ -33,7 +33,6 @@ from timing import CNNTRANSFER, divide, process
 
 from cnntransfer.bundle import Bundle
 from cnntransfer.data.dataset import Dataset, Sample
-from cnntransfer.metrics import prepare
 from cnntransfer.models.head import HeadModel, head_layers
 from cnntransfer.recipe import Head
 from cnntransfer.training.features import Features
@@ -67,7 +66,8 @@ def main() -> None:
         cells = []
         for name in scores[0]:
             values = [one[name] for one in scores]
-            cells.append(f"{np.mean(values):.1f} ({min(values):.1f}..{max(values):.1f})")
+            spread = f"{np.mean(values):.1f} ({min(values):.1f}..{max(values):.1f})"
+            cells.append(spread if min(values) < max(values) else f"{values[0]:.4g}")
         print(f"| {data.name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -139,7 +139,6 @@ def generated(images: int, features: int, classes: int) -> None:
     fixed = (np.zeros(features, np.float32), np.ones(features, np.float32))
     head = HeadModel(layers, {layers[0].name: fixed})
     part = Features(values, np.arange(images), np.zeros(images, np.int64))
-    prepare()  # scikit-learn, which a run has imported by then.
     tracemalloc.start()
     started, used = time.perf_counter(), time.process_time()
     suspects = find_suspects(dataset, (part,), head)

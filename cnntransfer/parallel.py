@@ -95,11 +95,13 @@ def meanwhile(function: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def products_on_one_thread() -> Iterator[None]:
-    """NumPy's products of matrices run on one thread while the block runs.
+    """NumPy's and SciPy's products of matrices run on one thread while the block runs.
 
     For narrow ones more threads gain little, and lose twentyfold as soon as anything else wants a
     core: they wait for each other at every product.
     """
+    # Only libraries that are loaded already are limited, and SciPy has one of its own.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):

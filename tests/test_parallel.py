@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -172,6 +173,7 @@ def test_errors_of_meanwhile_arrive():
 
 
 def test_products_run_on_one_thread_and_then_as_before():
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_info
 
     def threads():
@@ -181,3 +183,19 @@ def test_products_run_on_one_thread_and_then_as_before():
     with products_on_one_thread():
         assert set(threads()) == {1}
     assert threads() == before
+
+
+def test_products_of_libraries_that_the_block_imports_run_on_one_thread():
+    script = (
+        "import numpy\n"
+        "from threadpoolctl import threadpool_info\n"
+        "from cnntransfer.parallel import products_on_one_thread\n"
+        "with products_on_one_thread():\n"
+        "    import scipy.optimize\n"
+        "    print(*[one['num_threads'] for one in threadpool_info()])"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == {"1"}

@@ -129,7 +129,7 @@ def remark(dataset: Dataset, suspects: Sequence[Suspect]) -> Iterator[str]:
     if confident := [suspect for suspect in suspects if suspect.confident]:
         sample = dataset.samples[confident[0].position]
         yield (
-            f"{counted(len(confident), 'label looks', 'labels look')} wrong (see suspects.csv), "
+            f"{counted(len(confident), 'label')} may be wrong (see suspects.csv), "
             f"such as {dataset.name_of(sample.path)}: labelled {sample.label}, looks like "
             f"{confident[0].suggested}"
         )

@@ -140,7 +140,7 @@ def test_a_photo_in_the_wrong_folder_is_named(cli, tmp_path):
     assert (first["file"], first["label"]) == ("blue/astray.png", "blue")
     assert (first["suggested"], first["confident"]) == ("red", "yes")
     assert (
-        "1 label looks wrong (see suspects.csv), such as blue/astray.png: labelled blue, looks "
+        "1 label may be wrong (see suspects.csv), such as blue/astray.png: labelled blue, looks "
         "like red\n"
     ) in err
     assert "suspects.csv" not in out
@@ -161,10 +161,10 @@ def test_the_remark_names_the_first_that_is_confident(tmp_path):
     doubtful, first, second = (Suspect(i, "c2", 0.1 * i, 0.9, i > 0) for i in range(3))
     assert list(remark(dataset, [doubtful])) == []
     assert list(remark(dataset, [doubtful, first])) == [
-        "1 label looks wrong (see suspects.csv), such as 1.png: labelled c1, looks like c2"
+        "1 label may be wrong (see suspects.csv), such as 1.png: labelled c1, looks like c2"
     ]
     assert list(remark(dataset, [doubtful, first, second])) == [
-        "2 labels look wrong (see suspects.csv), such as 1.png: labelled c1, looks like c2"
+        "2 labels may be wrong (see suspects.csv), such as 1.png: labelled c1, looks like c2"
     ]
 
 
