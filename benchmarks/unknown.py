@@ -13,7 +13,8 @@ case, as they were taken by the same camera of similar things.
     python benchmarks/unknown.py --preset best --data ../shared/data/trashnet ...
 
 Photos go through each trunk once: the features are those that ``predict`` computes, and so is what
-follows. Prints one Markdown row per data set: percent, mean over seeds and (lowest..highest).
+follows. Prints one Markdown row per data set: percent, mean over seeds and (lowest..highest); of
+the test photos, the percentage of those of all seeds together.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def row(data: Path, sets: Sequence[Path], arguments: argparse.Namespace) -> list
                 left_out.append(share_of_left_out(data, Path(scratch), seed, arguments))
             print(f"# {data.name}, seed {seed}: {false_rejects[-1]:.1f} of {len(test)}", flush=True)
     others = [spread(rejects[other]) if other != data else "" for other in sets]
-    return [", ".join(map(str, tests)), spread(false_rejects), *others, spread(left_out)]
+    known = spread(false_rejects, tests)
+    return [str(sum(tests)), known, *others, spread(left_out)]
 
 
 def share_of_left_out(data: Path, scratch: Path, seed: int, arguments: argparse.Namespace) -> float:
@@ -127,11 +129,11 @@ def features(bundle: Bundle, files: Sequence[Path]) -> NDArray[np.float32]:
     return np.stack([_kept[key] for key in keys])
 
 
-def spread(values: Sequence[float]) -> str:
-    numbers = [value for value in values if not np.isnan(value)]
-    if not numbers:
+def spread(values: Sequence[float], weights: Sequence[int] | None = None) -> str:
+    if not values or np.isnan(values).any():
         return ""
-    return f"{np.mean(numbers):.1f} ({min(numbers):.1f}..{max(numbers):.1f})"
+    mean = np.average(values, weights=weights)
+    return f"{mean:.1f} ({min(values):.1f}..{max(values):.1f})"
 
 
 if __name__ == "__main__":
