@@ -235,7 +235,8 @@ def command(
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
     bundle: a folder with the model, its recipe and its figures.
 
-    Unreadable images are left out and listed in rejected.csv; the exit code is then 9.
+    Unreadable images are left out and listed in rejected.csv; the exit code is then 9. Copies of a
+    photo, resized or mirrored too, stay on one side of the split; near_duplicates.csv lists them.
 
     A run that is stopped while it trains keeps what it has, in OUTPUT.unfinished; --resume goes on.
     """
