@@ -104,7 +104,10 @@ def write(
         head = LiteRTEngine([bundle.head_file])
         probabilities = np.stack([head.run(vector).probabilities for vector in rows])
         metrics = _judge(dataset, positions, probabilities)
-        alike = across_the_split(dataset, outcome.thumbnails, outcome.training, outcome.held_out)
+        # Random weights see everything as nearly the same.
+        is_pretrained = outcome.spec.weights.path is not None
+        features = (outcome.training, outcome.held_out)
+        alike = across_the_split(dataset, outcome.thumbnails, *features) if is_pretrained else []
     for line in (*advice(metrics["val"], trained.history), *remarks(dataset, alike)):
         observer.note(line)
     bundle.write_labels(dataset.class_names)
