@@ -3,6 +3,7 @@
 python benchmarks/near_duplicates.py copies FOLDER...
 python benchmarks/near_duplicates.py features FOLDER... --sheet pairs.png
 python benchmarks/near_duplicates.py groups FOLDER... --sheet groups.png
+python benchmarks/near_duplicates.py crops FOLDER... --sheet crops.png
 python benchmarks/near_duplicates.py time
 """
 
@@ -19,7 +20,7 @@ from PIL import Image, ImageDraw
 
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.data.duplicates import Pictures, near_duplicates
-from cnntransfer.data.images import InputSpec, load, read
+from cnntransfer.data.images import InputSpec, load, read, resize
 from cnntransfer.data.index import image_files
 from cnntransfer.data.thumbnails import SIDE, thumbnail
 from cnntransfer.errors import ImageError
@@ -33,6 +34,8 @@ from cnntransfer.training.plan import input_spec, resolve
 
 _SPEC = InputSpec((224, 224))
 _TILE = 96
+#: Pictures and what is written below them.
+_Row = list[tuple[np.ndarray, str]]
 
 
 def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
@@ -126,17 +129,39 @@ def copies(folders: list[Path]) -> None:
 
 def groups(folders: list[Path], sheet: Path | None) -> None:
     """All groups that are found in sets as they are; a row of pictures for each."""
-    rows = []
+    rows: list[_Row] = []
     for folder in folders:
-        photos = [(path, thumbnail(read(path, _SPEC))) for path, _ in _photos(folder)]
-        dataset = _dataset([path for path, _ in photos])
-        found = near_duplicates(dataset, _thumbnails(dataset, np.stack([t for _, t in photos])))
-        members = sum(len(group.positions) for group in found)
-        print(f"{folder.name}: {len(photos)} photos, {len(found)} groups of {members}", flush=True)
-        for group in found:
-            paths = [photos[p][0] for p in group.positions]
-            rows.append([(p, f"{d:.4f}") for p, d in zip(paths, group.distances, strict=True)])
+        paths, pictures = [], []
+        for path, _ in _photos(folder):
+            paths.append(path)
+            pictures.append(thumbnail(read(path, _SPEC)))
+        found = _groups(folder.name, np.stack(pictures))
+        rows += [[(load(paths[p]), f"{d:.4f}") for p, d in group] for group in found]
     _draw(rows, sheet)
+
+
+def crops(folders: list[Path], sheet: Path | None) -> None:
+    """The same of squares of 64 pixels that photos are cut into: board, sky and wall, mostly."""
+    rows: list[_Row] = []
+    for folder in folders:
+        squares = [
+            pixels[y : y + 64, x : x + 64]
+            for _, pixels in _photos(folder)
+            for y in range(0, pixels.shape[0] - 63, 64)
+            for x in range(0, pixels.shape[1] - 63, 64)
+        ]
+        pictures = [thumbnail(resize(square, _SPEC)) for square in squares]
+        found = _groups(f"crops of {folder.name}", np.stack(pictures))
+        rows += [[(squares[p], f"{d:.4f}") for p, d in group] for group in found]
+    _draw(rows, sheet)
+
+
+def _groups(name: str, pictures: np.ndarray) -> list[list[tuple[int, float]]]:
+    dataset = _dataset([Path(str(number)) for number in range(len(pictures))])
+    found = near_duplicates(dataset, _thumbnails(dataset, pictures))
+    members = sum(len(group.positions) for group in found)
+    print(f"{name}: {len(pictures)} photos, {len(found)} groups of {members}", flush=True)
+    return [list(zip(g.positions, g.distances, strict=True)) for g in found]
 
 
 def features(folders: list[Path], sheet: Path | None, backbone: str, planted: int) -> None:
@@ -156,7 +181,7 @@ def features(folders: list[Path], sheet: Path | None, backbone: str, planted: in
         values = np.stack([output.features for output in outputs])
         return values, np.stack([thumbnail(read(data, spec.input)) for data in files])
 
-    rows = []
+    rows: list[_Row] = []
     print("| set | found as it is | " + " | ".join(_COPIES) + " |")
     for folder in folders:
         paths, pixels = zip(*_photos(folder), strict=True)
@@ -173,7 +198,7 @@ def features(folders: list[Path], sheet: Path | None, backbone: str, planted: in
             for pair in _across(list(paths), pictures, values, held_out, rest):
                 found[tuple(sorted(pair[:2]))] = pair.distance
         for pair, distance in found.items():
-            rows.append([(paths[position], f"{distance:.4f}") for position in pair])
+            rows.append([(pixels[position], f"{distance:.4f}") for position in pair])
         shares = []
         chosen = np.random.default_rng(1).permutation(len(paths))[:planted]
         for make in _COPIES.values():
@@ -229,14 +254,13 @@ def timed() -> None:
         )
 
 
-def _draw(rows: list[list[tuple[Path, str]]], sheet: Path | None) -> None:
+def _draw(rows: list[_Row], sheet: Path | None) -> None:
     if sheet is None or not rows:
         return
-    # Long groups are cut: they are all alike.
-    rows = [row[:6] for row in rows]
-    cells: list[tuple[Path, str] | None] = []
+    cells: list[tuple[np.ndarray, str] | None] = []
     for row in rows:
-        cells += [*row, None]
+        # Long groups are cut: they are all alike.
+        cells += [*row[:6], None]
     across = 18
     down = -(-len(cells) // across)
     image = Image.new("RGB", (across * _TILE, down * (_TILE + 12)), "white")
@@ -244,15 +268,14 @@ def _draw(rows: list[list[tuple[Path, str]]], sheet: Path | None) -> None:
     for number, cell in enumerate(cells):
         if cell is not None:
             x, y = number % across * _TILE, number // across * (_TILE + 12)
-            picture = Image.fromarray(load(cell[0])).resize((_TILE - 2, _TILE - 2))
-            image.paste(picture, (x, y))
+            image.paste(Image.fromarray(cell[0]).resize((_TILE - 2, _TILE - 2)), (x, y))
             draw.text((x, y + _TILE - 2), cell[1], fill=0)
     image.save(sheet)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("copies", "groups", "features", "time"))
+    parser.add_argument("what", choices=("copies", "groups", "crops", "features", "time"))
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--sheet", type=Path, help="picture of what was found")
     parser.add_argument("--backbone", default="mobilenet")
@@ -262,6 +285,8 @@ def main() -> None:
         copies(arguments.folders)
     elif arguments.what == "groups":
         groups(arguments.folders, arguments.sheet)
+    elif arguments.what == "crops":
+        crops(arguments.folders, arguments.sheet)
     elif arguments.what == "features":
         features(arguments.folders, arguments.sheet, arguments.backbone, arguments.planted)
     else:

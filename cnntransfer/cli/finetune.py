@@ -236,8 +236,9 @@ def command(
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
     bundle: a folder with the model, its recipe, its figures and a report to read.
 
-    Unreadable images are left out and listed in rejected.csv; the exit code is then 9. Images whose
-    label may be wrong are listed in the bundle's suspects.csv, the most suspect first.
+    Unreadable images are left out and listed in rejected.csv; the exit code is then 9. Copies of a
+    photo, resized or mirrored too, stay on one side of the split; near_duplicates.csv lists them.
+    Images whose label may be wrong are listed in suspects.csv, the most suspect first.
 
     A run that is stopped while it trains keeps what it has, in OUTPUT.unfinished; --resume goes on.
     """

@@ -87,7 +87,7 @@ def _near_duplicates(dataset: Dataset) -> Iterator[str]:
         example = _two(dataset, across[0], key=lambda sample: sample.subset)
         yield (
             f"{counted(len(across), 'group')} of near-duplicates in more than one of your subsets, "
-            f"such as {example}: the held-out figures flatter the model. Leave them in one"
+            f"such as {example}: the held-out figures flatter the model. Keep each in one of them"
         )
     contradicting = [g for g in groups if len({sample.label for sample in g}) > 1]
     if contradicting:

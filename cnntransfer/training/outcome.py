@@ -91,7 +91,10 @@ def write(
     labels, subsets = dataset.labels()[held_out], _subsets(dataset, held_out)
     with clock.step("look for wrong labels"):
         suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
-        alike = across_the_split(dataset, outcome.thumbnails, outcome.training, outcome.held_out)
+        # Random weights see everything as nearly the same.
+        is_pretrained = spec.weights.path is not None
+        features = (outcome.training, outcome.held_out)
+        alike = across_the_split(dataset, outcome.thumbnails, *features) if is_pretrained else []
     with clock.step("write the bundle"):
         known = to_learn_from(dataset)
         rows, known_rows, parity = _write_trunk(outcome, bundle, trunk, held_out, known, observer)

@@ -1,5 +1,6 @@
 """Near-duplicates: copies are found, others are not, nothing is overlooked by the search."""
 
+import functools
 import io
 import random
 from pathlib import Path
@@ -11,13 +12,14 @@ from PIL import Image
 from cnntransfer.data import duplicates
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.data.duplicates import Pictures, near_duplicates
-from cnntransfer.data.images import InputSpec, read
+from cnntransfer.data.images import InputSpec, read, resize
 from cnntransfer.data.thumbnails import thumbnail
 
 SPEC = InputSpec((224, 224))
 SIZE = (320, 240)
 
 
+@functools.cache
 def scene(seed, spread=40.0):
     """A picture with large and small things in it, unlike any of another seed."""
     chance = np.random.default_rng(seed)
@@ -38,7 +40,8 @@ def file(image, form="PNG", **options):
 
 def seen(image):
     """The thumbnail of a picture, or of a file of one."""
-    return thumbnail(read(image if isinstance(image, bytes) else file(image), SPEC))
+    is_file = isinstance(image, bytes)
+    return thumbnail(read(image, SPEC) if is_file else resize(np.asarray(image), SPEC))
 
 
 class Given:
@@ -77,6 +80,7 @@ COPIES = {
     ),
     "brighter": lambda image: file(image.point(lambda level: min(255, level * 1.1 + 5)), "JPEG"),
     "darker": lambda image: file(image.point(lambda level: level * 0.9), "JPEG"),
+    "less contrast": lambda image: file(image.point(lambda level: 50 + level * 0.6), "JPEG"),
     "mirrored": lambda image: file(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "JPEG"),
 }
 
@@ -150,6 +154,28 @@ def test_others_are_not_found(what):
         pixels = seen(scene(seed))
         other = OTHERS[what](pixels)
         assert positions([pixels, other.astype(np.uint8)]) == [], seed
+
+
+def test_colours_count_even_where_the_luminance_is_the_same():
+    for seed in range(10):
+        pixels = seen(scene(seed, spread=12)).astype(np.float32)
+        other = pixels.copy()
+        other[:, 8:] += np.array([40, -40 * 0.299 / 0.587, 0])
+        both = np.stack([pixels, other])
+        assert both.min() > 0
+        assert both.max() < 255
+        assert positions(both.astype(np.uint8)) == [], seed
+
+
+def test_the_shading_of_a_lens_is_no_detail():
+    chance = np.random.default_rng(0)
+    down, across = np.mgrid[-1:1:16j, -1:1:16j]
+    shading = 5 * (down**2 + across**2) ** 2
+    skies = [chance.uniform(90, 200) - shading + chance.normal(0, 0.1, (16, 16)) for _ in range(30)]
+    skies = [np.repeat(sky[..., None], 3, axis=2).round().astype(np.uint8) for sky in skies]
+    pictures = Pictures(np.stack(skies))
+    assert pictures.correlations(np.array([0]), np.array([1])).max() > 0.95
+    assert positions(skies) == []
 
 
 def test_pictures_without_detail_are_the_same_only_when_equal():

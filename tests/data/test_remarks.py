@@ -118,7 +118,7 @@ def test_near_duplicates_in_several_subsets_of_the_user():
         "2 groups of near-duplicates, 5 photos (see near_duplicates.csv), such as val/b/00.png "
         "and val/b/01.png",
         "1 group of near-duplicates in more than one of your subsets, such as train/a/10.png and "
-        "test/a/12.png: the held-out figures flatter the model. Leave them in one",
+        "test/a/12.png: the held-out figures flatter the model. Keep each in one of them",
     ]
 
 

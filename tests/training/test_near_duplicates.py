@@ -184,6 +184,13 @@ def test_a_run_without_any_has_an_empty_table(bundle):
     assert bundle.metadata["dataset"]["near_duplicates"]["groups"] == 0
 
 
+def test_features_of_random_weights_tell_nothing(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("cnntransfer.training.outcome.across_the_split", None)  # Fails if called.
+    recipe = Recipe(data=str(photos)).override({**SMALL_RECIPE, "weights": "none"})
+    made = run(recipe.override({"stages.head.epochs": 1}), tmp_path / "run")
+    assert made.metadata["dataset"]["near_duplicates"]["pairs_by_features"] == 0
+
+
 def test_the_note_on_photos_that_features_give_away():
     data = dataset()
     pairs = across_the_split(data, Given({7, LAST}), *features(500))
