@@ -85,11 +85,14 @@ def test_memory_does_not_grow_with_the_images(bundle, photos, tmp_path):
             place = tmp_path / str(count) / file.parent.name / f"{number}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(file)
-        tracemalloc.start()
-        answers = ask({"one": bundle}, tmp_path / str(count))
-        peaks[count] = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert len(answers.files) == count
+        measured = []
+        for _ in range(2):  # What other threads import meanwhile is counted, too, but only once.
+            tracemalloc.start()
+            answers = ask({"one": bundle}, tmp_path / str(count))
+            measured.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            assert len(answers.files) == count
+        peaks[count] = min(measured)
     assert (peaks[600] - peaks[60]) / 540 < 3000
 
 
