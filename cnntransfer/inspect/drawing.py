@@ -201,11 +201,11 @@ class _Picture:
                 (_LEFT + first.left, _LEFT + first.left + room), (y, y), color="0.4", linewidth=1
             )
             channels = max(box.facts.output[-1] for box in boxes[stage.first : stage.last + 1])
-            more = f"to {channels:,}"
-            if max(len(stage.size), len(more)) * _CHARACTER < room:
-                self._text(x, y - 0.05, f"{stage.size}\n{more}", room, "top")
-            else:
-                self._text(x, y - 0.05, stage.size, room, "top")
+            for more in (f"up to {channels:,} channels", f"to {channels:,}", ""):
+                words = f"{stage.size}\n{more}".strip()
+                if not more or max(map(len, words.split("\n"))) * _CHARACTER < room:
+                    self._text(x, y - 0.05, words, room, "top")
+                    break
 
     def _draw_tracks(self) -> None:
         """Where parameters and multiply-adds are: bars below the boxes."""

@@ -172,8 +172,8 @@ def _too_large(span: Span, axis: str) -> UsageError:
     if span.transposed:
         return UsageError(
             f"Expected a padding that leaves something of the {axis}. Received: "
-            f"{span.before} and {span.after}, which cut off all of {span.output + span.before} "
-            "outputs. Take less padding."
+            f"{span.before} and {span.after}, which cut off all of "
+            f"{span.output + span.before + span.after} outputs. Take less padding."
         )
     padded = span.size + span.before + span.after
     covered = f"{span.kernel}" + (f" ({span.reach} with gaps)" if span.dilation > 1 else "")
