@@ -322,7 +322,7 @@ class Bundle:
 
         try:
             return read_graph(self.keras_file)
-        except (KeyError, ValueError, zipfile.BadZipFile, OSError) as error:
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, OSError) as error:
             raise self._damaged(_KERAS, _reason(error)) from None
 
     def _check_shapes(self) -> None:

@@ -58,7 +58,7 @@ LAYERS = (
     ("bundle", "plots"),
     ("metrics", "predict", "evaluate"),
     ("training",),
-    ("pretrained", "export", "benchmark", "reproduce", "reproduction"),
+    ("pretrained", "export", "inspect", "benchmark", "reproduce", "reproduction"),
     ("api",),
     ("cli", "__main__"),
 )

@@ -40,7 +40,7 @@ def inspect(
         UsageError: the image size is too small, or an option is not for a bundle.
     """
     path = Path(subject).expanduser()
-    if path.exists() or len(path.parts) != 1:
+    if path.exists() or path.name != subject:
         given = {"image_size": image_size, "include_top": include_top, "unfreeze": unfreeze}
         if wrong := [name for name, value in given.items() if value]:
             option = wrong[0].replace("_", "-")
@@ -133,10 +133,10 @@ def _marks(graph: Json, backbone: Backbone, stages: Sequence[_Trained]) -> Calla
         for name in own[len(own) - top_layers :]
         if batch_normalization or kinds[name] != BATCH_NORMALIZATION
     }
-    frozen = set(own) - trained
 
     def is_trained(entry: Json) -> bool:
-        return _name(entry) not in frozen and bool(entry["config"].get("trainable", False))
+        name = _name(entry)
+        return name in trained if name in own else bool(entry["config"].get("trainable", False))
 
     return is_trained
 

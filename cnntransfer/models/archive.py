@@ -127,7 +127,7 @@ def read_graph(file: Path) -> Json:
 
     Raises:
         KeyError: The archive lacks its graph.
-        ValueError: The graph is no JSON.
+        TypeError, ValueError: The graph is no JSON object.
         zipfile.BadZipFile: The archive is damaged.
         OSError: The archive cannot be read.
     """

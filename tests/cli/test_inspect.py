@@ -58,9 +58,9 @@ class TestLayer:
     def test_rounding_down_is_said(self, cli):
         code, out, _ = cli("inspect", "pool", "--input", "6x7x3", "--kernel", 2, "--round-down")
         assert code == 0
-        assert "width             (7 - 2 + 2*0)/2 + 1 = 3.5, rounded down 3\n" not in out
-        assert "width                   (7 - 2 + 2*0)/2 + 1 = 3.5, rounded down 3\n" in out
-        assert "parameters              0\n" in out
+        assert "height            (6 - 2 + 2*0)/2 + 1 = 3\n" in out
+        assert "width             (7 - 2 + 2*0)/2 + 1 = 3.5, rounded down 3\n" in out
+        assert "parameters        0\n" in out
 
     def test_a_jump_below_one(self, cli):
         arguments = ("--input", "7x7x8", "--filters", 4, "--kernel", 2, "--stride", "2x1")
@@ -78,7 +78,7 @@ class TestLayer:
              "--png: expected with a network or a bundle. Received: with conv. What conv takes: "
              "--input, --filters, --kernel, --stride, --padding, --round-down, --dilation, "
              "--groups, --transposed, --bias."),
-            (("--groups", "0"), "--groups: expected a whole number of at least 1. Received: '0'. "),
+            (("--groups", "0"), "--groups: expected a whole number of at least 1. Received: 0. "),
             (("--json", "--csv"), "Expected --json or --csv. Received: both. Choose one."),
             (("--units", "3"), "--units: expected with dense. Received: with conv. "),
         ],

@@ -79,7 +79,7 @@ def test_a_bundle_s_head_is_trained_and_its_trunk_is_not(bundle):
     model = bundle.load_keras()
     assert anatomy.parameters == model.count_params()
     assert anatomy.layers[-1].output == (3,)
-    assert anatomy.trained == (1024 * 3 + 1) * 3
+    assert anatomy.trained == (1024 + 1024 + 512 + 1) * 3
     assert anatomy.name == bundle.path.name
 
 
