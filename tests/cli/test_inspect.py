@@ -109,6 +109,18 @@ class TestNetwork:
         assert rows["parameters"][1] == f"{model.count_params():,}"
         assert f"Next: cnntransfer inspect {bundle.path} --png photos-mobilenet.png\n" in err
 
+    @pytest.mark.parametrize("width", [80, 110, 160])
+    def test_a_terminal_is_not_wrapped(self, cli, bundle, monkeypatch, width):
+        for module in ("columns", "console"):
+            monkeypatch.setattr(f"cnntransfer.cli.{module}.is_terminal", lambda stream: True)
+        monkeypatch.setenv("COLUMNS", str(width))
+        code, out, err = cli("inspect", bundle.path, "-q")
+        table = out.split("\n\n")[0].splitlines()
+        assert (code, err) == (0, "")
+        assert max(map(len, table)) <= width
+        assert ("bytes" in table[0].split()) is (width == 160)
+        assert {"layer", "output", "parameters", "multiply-adds"} <= set(table[0].split())
+
     def test_a_bundle_as_json_and_csv(self, cli, bundle):
         _, out, err = cli("inspect", bundle.path, "--json")
         assert err == ""
