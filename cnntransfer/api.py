@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engines.litert import LiteRTEngine
     from .evaluate import BundleEvaluation
     from .export import Export
+    from .models.anatomy import Anatomy
     from .novelty import Novelty
     from .predict import Prediction
     from .reproduction import Reproduction
@@ -161,6 +162,12 @@ class Run:
 
         target = Path(output).expanduser()
         return export(self.bundle, format, target, overwrite=overwrite)
+
+    def inspect(self) -> Anatomy:
+        """Take the classifier apart, layer by layer; see :mod:`cnntransfer.models.anatomy`."""
+        from .inspect.network import of_bundle
+
+        return of_bundle(self.bundle)
 
     def reproduce(
         self,

@@ -28,18 +28,22 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
 from .arrays import Form, read_arrays, write_arrays
 from .data.images import InputSpec, Resize
-from .errors import BundleError
+from .errors import BundleError, UsageError
 from .storage import sha256_of_file
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 FORMAT_VERSION = 1
 
@@ -351,6 +355,35 @@ class Bundle:
             return keras().saving.load_model(self.keras_file, compile=False)
         except Exception as error:  # Zip, HDF5 and JSON each have their own.
             raise self._damaged(_KERAS, " ".join(str(error).split())[:160]) from error
+
+    def recipe(self) -> Recipe:
+        """The recipe of the run that wrote the bundle.
+
+        Raises:
+            BundleError: it is missing, as in a bundle of a bare network, or damaged.
+        """
+        from .recipe import read_recipe
+
+        try:
+            return read_recipe(self.recipe_file)
+        except UsageError as error:
+            raise BundleError(
+                f"Expected a bundle with an intact recipe. Received: {self.path} ({error}) "
+                "Copy it again."
+            ) from None
+
+    def graph(self) -> dict[str, Any]:
+        """The graph in ``model.keras``, as Keras wrote it down; Keras is not imported.
+
+        Raises:
+            BundleError: the file is damaged.
+        """
+        from .models.archive import read_graph
+
+        try:
+            return read_graph(self.keras_file)
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, OSError) as error:
+            raise self._damaged(_KERAS, _reason(error)) from None
 
     def _check_shapes(self) -> None:
         """Hold the metadata against the tables above, so that nothing must that reads it later."""

@@ -22,10 +22,9 @@ from .bundle import Bundle
 from .data.dataset import relative_name
 from .data.index import MANIFEST_SUFFIXES, Entry, Listing, list_images
 from .engines.parity import TOLERANCE
-from .errors import BundleError, DataError, OutputError, UsageError, counted
+from .errors import BundleError, DataError, OutputError, counted
 from .held_out import read_held_out
 from .progress import SILENT, Observer
-from .recipe import read_recipe
 from .reproduction import Change, Reproduction, Verdict
 from .training.plan import resolve
 from .training.run import run
@@ -81,13 +80,7 @@ def reproduce(
         )
     splits = _read_splits(bundle)
     before = _read_predictions(bundle)
-    try:
-        recipe = read_recipe(bundle.recipe_file)
-    except UsageError as error:
-        raise BundleError(
-            f"Expected a bundle with an intact recipe. Received: {bundle.path} ({error}) "
-            "Copy it again."
-        ) from None
+    recipe = bundle.recipe()
     if data is not None:
         recipe = dataclasses.replace(recipe, data=str(data))
     _, recipe = resolve(recipe)

@@ -79,7 +79,7 @@ LAYERS = (
     ),
     ("report",),
     ("training",),
-    ("pretrained", "export", "benchmark", "reproduce", "reproduction"),
+    ("pretrained", "export", "inspect", "benchmark", "reproduce", "reproduction"),
     ("api",),
     ("cli", "__main__"),
 )

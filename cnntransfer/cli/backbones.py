@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from .console import Console, is_terminal, print_json, print_table
+from .columns import fitting, terminal_width
+from .console import Console, print_json, print_table
 from .options import as_json, example, with_console
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ _COLUMNS: dict[str, Callable[[Backbone], str | int] | None] = {
 }
 #: What a narrow terminal can do without, the least important first.
 _DISPENSABLE = ("licence", "min", "input", "features", "top block", "parameters", "size")
-#: What the table has between columns, and at both edges together.
-_GAP, _EDGES = 3, 2
 
 
 @click.command(epilog=example("cnntransfer backbones", "cnntransfer backbones --offline"))
@@ -73,32 +71,8 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
         title: [source if cell is None else cell(backbone) for backbone, source in rows]
         for title, cell in _COLUMNS.items()
     }
-    columns = _fitting(cells, _terminal_width())
+    columns = fitting(cells, _DISPENSABLE, terminal_width())
     print_table(columns, list(zip(*(cells[title] for title in columns), strict=True)))
     if lacking := [title for title in _DISPENSABLE if title not in columns]:
         console.note(f"No room here for: {', '.join(lacking)}. A wider terminal or --json has them")
     console.next("cnntransfer finetune FOLDER --backbone NAME")
-
-
-def _fitting(cells: Mapping[str, Sequence[str | int]], width: int | None) -> list[str]:
-    """The columns that fit into a width without wrapping; all of them where it is ``None``."""
-    widths = {
-        title: max(map(len, [title, *(f"{c:,}" if isinstance(c, int) else c for c in column)]))
-        for title, column in cells.items()
-    }
-    columns = list(cells)
-    for title in _DISPENSABLE:
-        needed = sum(widths[name] for name in columns) + _GAP * (len(columns) - 1) + _EDGES
-        if width is None or needed <= width:
-            break
-        columns.remove(title)
-    return columns
-
-
-def _terminal_width() -> int | None:
-    """Columns of the terminal that stdout is, as the table's printer sees it, or ``None``."""
-    if not is_terminal(sys.stdout):
-        return None
-    from rich.console import Console as RichConsole
-
-    return RichConsole(file=sys.stdout).width

@@ -122,6 +122,20 @@ _CLASSES: Mapping[str, _Class] = {
 }
 
 
+def read_graph(file: Path) -> Json:
+    """The graph of a functional model in a ``.keras`` archive, as Keras wrote it down.
+
+    Raises:
+        KeyError: The archive lacks its graph.
+        TypeError, ValueError: The graph is no JSON object.
+        zipfile.BadZipFile: The archive is damaged.
+        OSError: The archive cannot be read.
+    """
+    with zipfile.ZipFile(file) as archive:
+        graph: Json = json.loads(archive.read(_CONFIG))["config"]
+    return graph
+
+
 def write_classifier(trunk_file: Path, head: HeadModel, target: Path) -> None:
     """Write a whole classifier, image -> probabilities, as Keras would save it.
 

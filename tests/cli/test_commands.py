@@ -413,7 +413,7 @@ class TestLists:
     @pytest.mark.parametrize("width", [*range(40, 120, 10), 105, 106])
     def test_backbones_on_a_terminal_never_wrap(self, cli, monkeypatch, width):
         _, piped, _ = cli("backbones")
-        for module in ("backbones", "console"):
+        for module in ("columns", "console"):
             monkeypatch.setattr(f"cnntransfer.cli.{module}.is_terminal", lambda stream: True)
         monkeypatch.setenv("COLUMNS", str(width))
         code, out, err = cli("backbones")

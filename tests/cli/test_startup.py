@@ -54,7 +54,9 @@ def finetune(photos: Path, output: Path) -> str:
     return imported("finetune", photos, *settings, "-o", output)
 
 
-@pytest.mark.parametrize("command", ["", "finetune", "predict", "evaluate", "export", "reproduce"])
+@pytest.mark.parametrize(
+    "command", ["", "finetune", "predict", "evaluate", "export", "reproduce", "inspect"]
+)
 def test_help_imports_nothing_heavy(command):
     assert imported(*filter(None, [command]), "--help") == "code 0 imported"
 

@@ -11,6 +11,9 @@ import pytest
 from cnntransfer import frameworks
 from cnntransfer.engines.conversion import convert
 from cnntransfer.engines.litert import LiteRTEngine
+from cnntransfer.inspect.layout import lay_out
+from cnntransfer.models.anatomy import measure
+from cnntransfer.models.anatomy.keras_graph import graph_of, placed
 from cnntransfer.models.backbones import BACKBONES, Preprocessing
 from cnntransfer.models.classifier import build_classifier, build_trunk
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
@@ -23,6 +26,18 @@ NASNET_TENSORS = {"stack3": 2, "stack2": 2, "stack1": 3}
 FIRST_OF_FAMILY = list(
     {backbone.module: backbone for backbone in reversed(BACKBONES.values())}.values()
 )
+
+# Receptive fields of their last maps in pixels: Araujo, Norris and Sim, "Computing Receptive Fields
+# of Convolutional Neural Networks", Distill 2019, table 2.
+PUBLISHED_FIELDS = {
+    "vgg16": 212,
+    "resnet50": 483,
+    "resnet101": 1027,
+    "resnet152": 1507,
+    "inception_v3": 1311,
+    "inception_resnet_v2": 3039,
+    "mobilenet": 315,
+}
 
 
 # Converting takes 10 s and more, so other tests do it for the networks with real weights.
@@ -86,6 +101,26 @@ def test_trunk(built):
         above = sum(len(layer.weights) for layer in own[-count:])
         expected = NASNET_TENSORS.get(block, 1) if backbone.module == "nasnet" else 1
         assert tensors_into(trunk, first) == expected, block
+
+
+def test_anatomy(built):
+    backbone, pooled = built
+    model = pooled.model
+    anatomy = measure(backbone.name, placed(graph_of(model), lambda entry: False))
+    facts = {facts.name: facts for facts in anatomy.layers}
+
+    assert anatomy.parameters == model.count_params()
+    compared = [operation for operation in model.operations if operation.name in facts]
+    assert len(compared) >= backbone.layers - 4  # Four of ConvNeXt's are models themselves.
+    for operation in compared:
+        assert tuple(operation.output.shape[1:]) == facts[operation.name].output, operation.name
+    last_map = anatomy.layers[-2]
+    if backbone.name in PUBLISHED_FIELDS:
+        side = PUBLISHED_FIELDS[backbone.name]
+        assert last_map.field.size == (side, side)
+    layout = lay_out(anatomy)
+    assert layout.rows <= 8
+    assert min(box.width for box in layout.boxes) > 0.02
 
 
 def test_saved_classifier_agrees_after_reloading(built, tmp_path):

@@ -1,0 +1,32 @@
+"""Multiply-adds of whole networks against TensorFlow's profiler.
+
+``test_all_backbones.py`` holds outputs and parameters of every network to Keras' own.
+"""
+
+import gc
+
+import pytest
+
+from benchmarks.multiply_adds import BACKBONES, PRODUCTS, profiled
+from cnntransfer import frameworks
+from cnntransfer.inspect.network import of_backbone
+from cnntransfer.models.backbones import get_backbone
+
+
+@pytest.fixture(autouse=True)
+def _forget_models():
+    yield
+    frameworks.keras().backend.clear_session()
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_multiply_adds_are_those_that_tensorflow_counts(name):
+    counts = profiled(name)
+    products = sum(count for kind, count in counts.items() if kind in PRODUCTS)
+    layers = of_backbone(get_backbone(name), include_top=True).layers
+    # Keras compiles convolutions of groups by themselves, where the profiler does not look.
+    hidden = ("conv", True)
+    seen = [facts for facts in layers if (facts.kind, facts.groups > 1) != hidden]
+    assert (len(seen) < len(layers)) is (name == "convnext_tiny")
+    assert sum(facts.multiply_adds for facts in seen) == products / 2
