@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 
 import pytest
 
@@ -43,3 +44,35 @@ def test_one_that_is_ignored_stays_so(handlers):
     os.kill(os.getpid(), signal.SIGINT)
     interruption.check()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+#: What looks to a handler like a function of Python's import machinery.
+_IMPORTING = """
+def cb():
+    import os, signal, time
+    os.kill(os.getpid(), number)
+    time.sleep(0.05)
+    done.append("cb")
+
+cb()
+until = time.monotonic() + 5
+while time.monotonic() < until:
+    pass
+done.append("too late")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs SIGALRM")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_none_is_raised_where_the_lock_of_imports_is_held(handlers, number):
+    """Threads that import would wait for ever; it is raised a moment later."""
+    interruption.expect()
+    done: list[str] = []
+    code = compile(_IMPORTING, "<frozen importlib._bootstrap>", "exec")
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            exec(code, {"number": number, "done": done, "time": time})
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert done == ["cb"]
