@@ -29,7 +29,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from .arrays import Form, read_arrays, write_arrays
 from .data.images import InputSpec, Resize
 from .errors import BundleError, UsageError
+from .metadata_form import wrong_form
 from .storage import sha256_of_file
 
 if TYPE_CHECKING:
@@ -71,59 +72,6 @@ _TABLES = {
 }
 #: The files whose size and checksum are recorded.
 _MODELS = (_KERAS, _LITERT, _TRUNK, _HEAD)
-
-# Kinds of values. JSON has exact types; isinstance() would take true for a whole number.
-_OBJECT, _TEXT, _WHOLE, _NUMBER = (dict,), (str,), (int,), (int, float)
-_KIND_NAMES: dict[tuple[type, ...], str] = {
-    _OBJECT: "an object",
-    _TEXT: "a text",
-    _WHOLE: "a whole number",
-    _NUMBER: "a number",
-}
-#: What every bundle's metadata holds, as far as anything reads it: dotted place -> kind. ``*`` is
-#: every name there is. A place stands after the one that it lies in.
-_NEEDED: dict[str, tuple[type, ...]] = {
-    "backbone": _TEXT,
-    "weights": _OBJECT,
-    "input": _OBJECT,
-    "input.height": _WHOLE,
-    "input.width": _WHOLE,
-    "input.resize": _TEXT,
-    "output": _OBJECT,
-    "output.classes": _WHOLE,
-    "files": _OBJECT,
-    "files.*": _OBJECT,
-    "files.*.bytes": _WHOLE,
-    "files.*.sha256": _TEXT,
-}
-#: The same for what a bundle of a bare network lacks.
-_OPTIONAL: dict[str, tuple[type, ...]] = {
-    "dataset": _OBJECT,
-    "dataset.rejected": _WHOLE,
-    "dataset.near_duplicates": _OBJECT,
-    "dataset.near_duplicates.*": _WHOLE,
-    "metrics": _OBJECT,
-    "metrics.*": _OBJECT,
-    "metrics.*.images": _WHOLE,
-    "metrics.*.accuracy": _NUMBER,
-    "metrics.*.balanced_accuracy": _NUMBER,
-    "metrics.*.intervals": _OBJECT,
-    "metrics.*.intervals.*": _OBJECT,
-    "metrics.*.intervals.*.low": _NUMBER,
-    "metrics.*.intervals.*.high": _NUMBER,
-    "metrics.*.intervals.*.method": _TEXT,
-    "calibration": _OBJECT,
-    "calibration.temperature": _NUMBER,
-    "seconds": _OBJECT,
-    "seconds.*": _NUMBER,
-    "forecast": _OBJECT,
-    "forecast.seconds": _OBJECT,
-    "forecast.seconds.*": _NUMBER,
-    "forecast.took": _NUMBER,
-    "versions": _OBJECT,
-    "versions.*": _TEXT,
-}
-_MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -160,7 +108,8 @@ class Bundle:
                 f"Expected a bundle of format version {FORMAT_VERSION} or lower. Received: {path} "
                 f"of format version {version}. Upgrade: pip install --upgrade cnntransfer"
             )
-        bundle._check_shapes()
+        if reason := wrong_form(bundle.metadata):
+            raise bundle._damaged(_METADATA, reason)
         bundle._check_sizes()
         _ = bundle.class_names, bundle.input_spec
         return bundle
@@ -385,19 +334,6 @@ class Bundle:
         except (KeyError, TypeError, ValueError, zipfile.BadZipFile, OSError) as error:
             raise self._damaged(_KERAS, _reason(error)) from None
 
-    def _check_shapes(self) -> None:
-        """Hold the metadata against the tables above, so that nothing must that reads it later."""
-        for table in (_NEEDED, _OPTIONAL):
-            for place, kind in table.items():
-                for found, value in _values(self.metadata, place.split(".")):
-                    if value is _MISSING and table is _OPTIONAL:
-                        continue
-                    if type(value) not in kind:
-                        shown = "nothing" if value is _MISSING else json.dumps(value)[:40]
-                        raise self._damaged(
-                            _METADATA, f"{found}: expected {_KIND_NAMES[kind]}, found {shown}"
-                        )
-
     def _check_sizes(self) -> None:
         for name, row in self.metadata["files"].items():
             file, size = self.path / name, row["bytes"]
@@ -412,17 +348,6 @@ class Bundle:
             " Copy it again, or repeat the run with: "
             f"cnntransfer finetune --config {self.recipe_file}"
         )
-
-
-def _values(
-    content: object, parts: Sequence[str], above: tuple[str, ...] = ()
-) -> Iterator[tuple[str, object]]:
-    """What lies at a dotted place: (its full name, the value or ``_MISSING``)."""
-    if not parts:
-        yield ".".join(above), content
-    elif isinstance(content, dict):
-        for name in content if parts[0] == "*" else parts[:1]:
-            yield from _values(content.get(name, _MISSING), parts[1:], (*above, name))
 
 
 def _reason(error: Exception) -> str:

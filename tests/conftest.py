@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cnntransfer.bundle import Bundle
+from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe
 
 #: Small, so that training takes seconds; the backbone is the real built-in MobileNet.
@@ -37,6 +38,16 @@ def _own_environment(tmp_path_factory):
     patch.undo()
 
 
+class Notes(Observer):
+    """Hears what is said."""
+
+    def __init__(self):
+        self.said = []
+
+    def note(self, message):
+        self.said.append(message)
+
+
 def picture(colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (48, 40)):
     """Stripes and noise of about one colour; another seed, another picture."""
     random = np.random.default_rng(seed)
@@ -54,6 +65,12 @@ def make_photos(folder: Path, per_class: int = 10, first: int = 0) -> Path:
             another = picture(colour, _OTHER_SEEDS.get(seed, seed))
             another.save(folder / name / f"{name}{i}.png")
     return folder
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """An observer, and what it heard."""
+    return Notes()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from cnntransfer.bundle import Bundle
 from cnntransfer.errors import BundleError, DataError
 from cnntransfer.evaluate import evaluate
 from cnntransfer.predict import predict
-from cnntransfer.progress import Observer
 from tests.conftest import picture
 
 
@@ -60,19 +59,6 @@ def test_a_manifest_that_repeats_itself(bundle, tmp_path, notes):
 
 
 # ---- What the bundle was trained on
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.said = []
-
-    def note(self, message):
-        self.said.append(message)
-
-
-@pytest.fixture
-def notes():
-    return Notes()
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ LAYERS = (
     ("data",),
     ("models",),
     ("engines",),
-    ("bundle", "plots"),
+    ("metadata_form", "bundle", "plots"),
     (
         "metrics",
         "novelty",

@@ -8,21 +8,7 @@ from cnntransfer.answers import ask
 from cnntransfer.bundle import Bundle
 from cnntransfer.errors import DataError
 from cnntransfer.own_split import OwnSplits, Tally
-from cnntransfer.progress import Observer
 from tests.conftest import picture
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.said = []
-
-    def note(self, message):
-        self.said.append(message)
-
-
-@pytest.fixture
-def notes():
-    return Notes()
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from cnntransfer import reproduce as reproduce_module
 from cnntransfer.bundle import Bundle, write_csv
 from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import BundleError, DataError, OutputError
-from cnntransfer.progress import Observer
 from cnntransfer.reproduce import reproduce
 from cnntransfer.reproduction import Change, Verdict
-from tests.conftest import picture
+from tests.conftest import Notes, picture
 
 
 @pytest.fixture
@@ -256,19 +255,13 @@ def test_files_given_by_their_whole_path_are_paired(mine, photos, retrained):
 
 
 def test_a_folder_in_no_layout_serves_where_names_fit(bundle, elsewhere, retrained, monkeypatch):
-    class Notes(Observer):
-        said = ()
-
-        def note(self, message):
-            self.said += (message,)
-
     def refuse(source):
         raise DataError("no layout.")
 
     monkeypatch.setattr(reproduce_module, "list_images", refuse)
     notes = Notes()
     assert reproduce(bundle, elsewhere, observer=notes).added == ()
-    assert notes.said == ("Photos that were added since cannot be told: no layout.",)
+    assert notes.said == ["Photos that were added since cannot be told: no layout."]
 
 
 # ---- What cannot be repeated

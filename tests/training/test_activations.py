@@ -20,25 +20,16 @@ from cnntransfer.frameworks import keras
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import Waist, build_trunk, waist_below
 from cnntransfer.models.weights import find_weights
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUGMENTATION_PRESETS
 from cnntransfer.training.activations import Activations
 from cnntransfer.training.run import run
-from tests.conftest import convert_tuned
+from tests.conftest import Notes, convert_tuned
 
 MOBILENET = get_backbone("mobilenet")
 DIGESTS = [f"{number:064x}" for number in range(MOBILENET.layers)]
 DESCRIPTION = {"network": "mobilenet", "precision": "float32"}
 #: float16 has eleven binary digits; LiteRT and Keras differ by much less.
 HALF_STEP = 2**-11
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +136,8 @@ def test_no_room(waist, views, own_cache, monkeypatch):
     monkeypatch.setenv(cache.LIMIT_VARIABLE, "1KB")
     notes = Notes()
     assert not Activations(waist, DESCRIPTION, DIGESTS, views).prepare([(3, 0)], notes)
-    assert notes.notes[0].startswith("The activations of 1 view would take 0.0 GB of the cache")
-    assert notes.notes[0].endswith("or raise CNNTRANSFER_CACHE_LIMIT.")
+    assert notes.said[0].startswith("The activations of 1 view would take 0.0 GB of the cache")
+    assert notes.said[0].endswith("or raise CNNTRANSFER_CACHE_LIMIT.")
 
 
 def losses(bundle: Bundle) -> list[float]:

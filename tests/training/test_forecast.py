@@ -11,21 +11,13 @@ from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.classifier import weights_digest
 from cnntransfer.models.weights import find_weights
 from cnntransfer.parallel import Later
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import AUTO, Recipe
 from cnntransfer.training import forecast as module
 from cnntransfer.training.extraction import Extractor, TrunkSpec
 from cnntransfer.training.forecast import Forecast, settle
+from tests.conftest import Notes
 
 MOBILENET = get_backbone("mobilenet")
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +69,7 @@ def test_activations_and_epochs_are_foreseen(extractor, recipe, clock):
     assert settled == recipe.override({"stages.finetune.precision": "bfloat16"})
     expected = {"features": missing * 0.5, "finetune": (2 * train + val) * 0.25 + 5 * 3}
     assert forecast.seconds == pytest.approx(expected, abs=0.06)
-    assert notes.notes == [str(forecast)]  # It cannot stop before its five epochs are over.
+    assert notes.said == [str(forecast)]  # It cannot stop before its five epochs are over.
     assert str(forecast).startswith(f"About {forecast.total:.0f} s from here: features ")
 
 
@@ -100,7 +92,7 @@ def test_where_there_is_no_room_for_activations_all_layers_are_measured(
 def test_a_stage_that_may_stop_early_is_said_to(extractor, recipe, clock):
     notes = Notes()
     _, forecast = settle(recipe.override({"stages.finetune.patience": 4}), *extractor, notes)
-    assert notes.notes == [f"{forecast}, less where the validation loss stops falling"]
+    assert notes.said == [f"{forecast}, less where the validation loss stops falling"]
 
 
 def test_what_is_kept_takes_no_time(extractor, recipe, clock, monkeypatch, tmp_path):

@@ -10,7 +10,6 @@ from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Pixels, Sample
 from cnntransfer.data.images import InputSpec, Resize
 from cnntransfer.data.views import Views
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import Augmentation, Head, Recipe, Stage
 from cnntransfer.training import heads as heads_module
 from cnntransfer.training.features import Features
@@ -40,14 +39,6 @@ def exclusive_or():
     """Two classes that no line parts."""
     values = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
     return data_of(values, (values[:, 0] * values[:, 1] > 0).astype(int))
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.said = []
-
-    def note(self, message):
-        self.said.append(message)
 
 
 STAGES = (Stage(epochs=30, patience=30, learning_rate=0.01),)

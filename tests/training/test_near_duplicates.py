@@ -9,13 +9,12 @@ from PIL import Image
 
 from cnntransfer.bundle import Bundle
 from cnntransfer.data.dataset import Dataset, Group, Sample
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import Recipe
 from cnntransfer.training import near_duplicates
 from cnntransfer.training.features import Features
 from cnntransfer.training.near_duplicates import across_the_split
 from cnntransfer.training.run import run
-from tests.conftest import SMALL_RECIPE, make_photos
+from tests.conftest import SMALL_RECIPE, Notes, make_photos
 
 TRAINING, HELD_OUT = 50, 20
 
@@ -102,14 +101,6 @@ def test_what_is_a_group_already_is_not_said_again():
 # ---- A run
 
 
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
-
-
 def table(bundle):
     with (bundle.path / "near_duplicates.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -135,7 +126,7 @@ def planted(tmp_path_factory):
                 image.save(photos / target, quality=90, compress_level=1)
     notes = Notes()
     recipe = Recipe(data=str(photos)).override({**SMALL_RECIPE, "test_split": 0.2})
-    return run(recipe, folder / "run", observer=notes), notes.notes
+    return run(recipe, folder / "run", observer=notes), notes.said
 
 
 def test_copies_are_in_the_table_on_one_side(planted):

@@ -9,12 +9,12 @@ import pytest
 
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.frameworks import keras
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import Stage
 from cnntransfer.training.fit import fit
 from cnntransfer.training.network import _TEMPERATURES, Network, Variables, choose_jit
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.sources import Feed, StreamSource
+from tests.conftest import Notes
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
@@ -27,14 +27,6 @@ DATASET = Dataset(
         for i, label in enumerate(LABELS)
     ),
 )
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
 
 
 def tiny(dropout=0.5):
@@ -200,7 +192,7 @@ def test_nothing_is_compiled_where_it_is_not_worth_it_or_the_arithmetic_is_anoth
     settled, seconds = choose_jit(stage, learner, notes)
     assert (settled.jit_compile, seconds) == ("none", 5 * stage.epochs)
     assert learner.made == ["none"]
-    assert not notes.notes
+    assert not notes.said
 
 
 @pytest.mark.parametrize(
@@ -214,4 +206,4 @@ def test_a_long_stage_is_compiled_where_that_is_faster(learner, compiled, taken)
     assert stage.jit_compile == ("xla" if taken else "none")
     assert seconds == 12 * (compiled if taken else 5)
     said = f"Stage 'finetune' compiled by XLA: {5 / compiled:.1f} times as fast here."
-    assert notes.notes == ([said] if taken else [])
+    assert notes.said == ([said] if taken else [])

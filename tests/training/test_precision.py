@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cnntransfer.data.images import InputSpec
-from cnntransfer.progress import Observer
 from cnntransfer.recipe import Stage
 from cnntransfer.training import precision
 from cnntransfer.training.features import Features
@@ -18,18 +17,11 @@ from cnntransfer.training.precision import (
     is_short,
     may_be_faster,
 )
+from tests.conftest import Notes
 
 FEATURES = np.random.default_rng(0).random((40, 8)).astype(np.float32)
 HELD_OUT = Features(FEATURES, np.arange(40), np.zeros(40, np.int64))
 TRAINING = [(position, 0) for position in range(100, 1100)]
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
 
 
 class Engine:
@@ -61,7 +53,7 @@ def choose(monkeypatch):
             ),
         )
         notes = Notes()
-        return choose_precision(wanted, extractor, requests, HELD_OUT, notes), notes.notes
+        return choose_precision(wanted, extractor, requests, HELD_OUT, notes), notes.said
 
     return call
 

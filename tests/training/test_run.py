@@ -24,14 +24,7 @@ from cnntransfer.training import run as run_module
 from cnntransfer.training.fit import HISTORY_COLUMNS
 from cnntransfer.training.plan import default_output, resolve
 from cnntransfer.training.run import run
-
-
-class Notes(Observer):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, message):
-        self.notes.append(message)
+from tests.conftest import Notes
 
 
 def test_bundle_learns_the_colours(bundle):
@@ -163,7 +156,7 @@ def finetuned(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # Six validation images would not convince it of any.
         patch.setattr(outcome_module, "fit_temperature", lambda *_: TEMPERATURE)
-        return run(recipe, folder / "bundle", observer=notes), notes.notes
+        return run(recipe, folder / "bundle", observer=notes), notes.said
 
 
 def test_finetuning_changes_the_unfrozen_layers_only(finetuned, bundle):
