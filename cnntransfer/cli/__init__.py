@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "Write what a run came to as one page with photos.",
     "export": "Write a classifier for TensorFlow, Keras or LiteRT.",
     "reproduce": "Repeat a run and compare the predictions.",
+    "explain": "Show what a network looks at, and what its layers react to.",
     "inspect": "Show what a network, or a textbook's layer, is made of.",
     "backbones": "List the pretrained networks.",
     "weights": "List and verify the pretrained weights on this machine.",
