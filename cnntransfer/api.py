@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .comparison import Comparison
     from .engines.litert import LiteRTEngine
     from .evaluate import BundleEvaluation
+    from .explain.explanation import Explanation
+    from .explain.subject import Subject
     from .export import Export
     from .models.anatomy import Anatomy
     from .novelty import Novelty
@@ -123,11 +125,50 @@ class Run:
 
         return evaluate(self.bundle, Path(data).expanduser(), subset, mistakes=mistakes)
 
+    def explain(
+        self,
+        images: PathLike | Iterable[PathLike] = (),
+        method: str = "gradcam",
+        **options: Any,
+    ) -> list[Explanation]:
+        """Look into the network; see :mod:`cnntransfer.explain`.
+
+        Args:
+            images: Files, folders and globs; none for ``filters``.
+            method: One of :data:`cnntransfer.explain.METHODS`.
+            **options: See :class:`cnntransfer.explain.Options`; ``target`` is the class.
+
+        Returns:
+            One explanation per image, or a single one where the method takes all together. Their
+            numbers are in ``arrays``; :class:`cnntransfer.explain.files.Folder` writes them.
+
+        Raises:
+            UsageError: there is no such method, option, class or layer.
+            DataError: something does not exist, or an image cannot be read.
+        """
+        from .explain import get_method
+        from .predict import expand
+
+        chosen = get_method(method)
+        wanted = chosen.options(options)
+        given = [images] if isinstance(images, (str, os.PathLike)) else list(images)
+        chosen.check_images(given)
+        paths = expand(Path(image).expanduser() for image in given)
+        return list(chosen.explanations(self._subject, self._subject.photos(paths), wanted))
+
+    @cached_property
+    def _subject(self) -> Subject:
+        """Loaded once, when it is first looked into."""
+        from .explain.subject import Subject
+
+        return Subject.of_bundle(self.bundle)
+
     def report(
         self,
         output: PathLike | None = None,
         data: PathLike | None = None,
         *,
+        explain: str | None = None,
         overwrite: bool = False,
     ) -> Path:
         """Write the report anew: one page of HTML that needs nothing else.
@@ -135,20 +176,25 @@ class Run:
         Args:
             output: The page; default: the bundle's own, and its model card.
             data: Folder or manifest of the photos, where they lie elsewhere now.
+            explain: Show what it looked at where it was wrong, by a method such as ``gradcam``.
             overwrite: Whether a page at ``output`` may be replaced.
 
         Returns:
             The page.
 
         Raises:
+            UsageError: there is no such method.
             BundleError: no run wrote the bundle, or it is damaged.
             OutputError: the page exists and may not be replaced, cannot be written, or would lie
                 among the photos.
         """
+        from .explain.methods import class_method
+        from .explain.overlays import look
         from .report import Subject, gather, write_into, write_page
 
         photos = None if data is None else Path(data).expanduser()
-        report = gather(Subject.of(self.bundle, photos))
+        way = None if explain is None else look(self._subject, class_method(explain))
+        report = gather(Subject.of(self.bundle, photos), way)
         if output is None:
             write_into(self.bundle, report)
             return self.bundle.report_file

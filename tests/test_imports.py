@@ -79,7 +79,7 @@ LAYERS = (
     ),
     ("report",),
     ("training",),
-    ("pretrained", "export", "inspect", "benchmark", "reproduce", "reproduction"),
+    ("pretrained", "export", "inspect", "explain", "benchmark", "reproduce", "reproduction"),
     ("api",),
     ("cli", "__main__"),
 )

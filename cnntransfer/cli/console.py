@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TextIO
 
 import click
@@ -48,6 +48,19 @@ class Console(Observer):
                 yield advance
             finally:
                 self._bars = None
+
+    def task_with_lines(
+        self, title: str, total: int | None = None
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """The same where every step prints a line: on a terminal these are the progress.
+
+        A bar would be drawn through them.
+        """
+        return (
+            nullcontext(lambda steps: check())
+            if is_terminal(sys.stdout)
+            else self.task(title, total)
+        )
 
     def note(self, message: str) -> None:
         """One line on stderr."""

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import DataError, ExitCode, ImageError, UsageError, counted
+from ..errors import DataError, ExitCode, ImageError, counted
 from ..explain import METHODS, Of, Options, get_method
-from ..progress import Observer
+from ..explain.methods import EXPLANATIONS
+from ..explain.options import option_name
 from .console import Console, echo, percent, print_json, shell_word
 from .options import (
     NON_EMPTY,
     SectionedCommand,
     as_json,
     example,
+    given_settings,
     output_options,
     setting_options,
     with_console,
 )
 
 if TYPE_CHECKING:
-    from ..data.images import InputSpec
     from ..explain import Method
     from ..explain.explanation import Explanation, Photo
     from ..explain.subject import Subject
 
-OUTPUT = "explanations"
 #: Setting of a method -> option.
-_NAMES = {name: name.replace("_", "-") for name in vars(Options())} | {"target": "class"}
+_NAMES = {name: option_name(name).removeprefix("--") for name in vars(Options())}
 _WIDEST = max(map(len, METHODS))
 _LIST = "\n".join(f"  {name:<{_WIDEST}}  {method.summary}" for name, method in METHODS.items())
 
@@ -65,7 +65,7 @@ Methods:
 )
 @setting_options(Options(), "", _NAMES, "Of some methods")
 @click.option("--npy", is_flag=True, help="Also write the raw numbers, as .npy or .npz.")
-@output_options(f"Folder for the pictures. [default: {OUTPUT}]")
+@output_options(f"Folder for the pictures. [default: {EXPLANATIONS}]")
 @as_json
 @with_console
 def command(
@@ -85,23 +85,25 @@ def command(
     from ..predict import expand
 
     chosen = get_method(method)
-    given = {name: value for name, value in settings.items() if value is not None}
-    _check_taken(chosen, given)
+    options = chosen.options(given_settings(settings))
     chosen.check_images(images)
-    options = Options(**given)
     paths = expand(images)
     subject = Subject.open(model, with_classes=chosen.explains_class, observer=console)
-    folder = Folder(Path(output or OUTPUT).expanduser(), arrays=npy, overwrite=overwrite)
+    folder = Folder(Path(output or EXPLANATIONS).expanduser(), arrays=npy, overwrite=overwrite)
     rejected: list[ImageError] = []
-    photos = _read(paths, subject.input, rejected, console)
     found = []
-    for explanation in _explanations(subject, chosen, photos, options, len(paths), console):
-        for remark in explanation.remarks:
-            console.note(remark)
-        files = [str(file) for file in folder.write(explanation)]
-        found.append({**explanation.to_dict(), "written": files})
-        if not as_json:
-            echo(_line(explanation, files))
+    # Methods of all images together print one line, at their end.
+    in_turns = chosen.of is Of.EACH_IMAGE and not as_json
+    task = console.task_with_lines if in_turns else console.task
+    with task(f"Looking into {subject.name}", total=len(paths) or None) as advance:
+        photos = _read(subject, paths, rejected, console, advance)
+        for explanation in chosen.explanations(subject, photos, options):
+            for remark in explanation.remarks:
+                console.note(remark)
+            files = [str(file) for file in folder.write(explanation)]
+            found.append({**explanation.to_dict(), "written": files})
+            if not as_json:
+                echo(_line(explanation, files))
     if as_json:
         print_json({"model": model, "method": chosen.name, "explanations": found})
     if rejected:
@@ -111,54 +113,28 @@ def command(
     return ExitCode.OK
 
 
-def _check_taken(method: Method, given: dict[str, Any]) -> None:
-    if wrong := [name for name in given if name not in method.takes]:
-        takers = [one.name for one in METHODS.values() if wrong[0] in one.takes]
-        raise UsageError(
-            f"--{_NAMES[wrong[0]]}: expected with --method {' or '.join(takers)}. "
-            f"Received: with {method.name}. Leave it out."
-        )
-
-
 def _read(
-    paths: Sequence[Path], spec: InputSpec, rejected: list[ImageError], console: Console
+    subject: Subject,
+    paths: Sequence[Path],
+    rejected: list[ImageError],
+    console: Console,
+    advance: Callable[[int], None],
 ) -> Iterator[Photo]:
     """The photos that can be read; of the others a note, or an error if there is no other."""
-    from ..data.images import read
-    from ..explain.explanation import Photo
-
     for path in paths:
         try:
-            yield Photo(path, read(path, spec))
+            yield from subject.photos([path])
         except ImageError as error:
             rejected.append(error)
             if len(paths) == 1:
                 raise
             console.note(f"Rejected {path}: {error.reason}")
+        advance(1)
     if paths and len(rejected) == len(paths):
         raise DataError(
             f"Expected readable images. Received: none of {len(paths)} files can be read; "
             f"the first, {rejected[0]}"
         )
-
-
-def _explanations(
-    subject: Subject,
-    method: Method,
-    photos: Iterator[Photo],
-    options: Options,
-    total: int,
-    observer: Observer,
-) -> Iterator[Explanation]:
-    if method.of is not Of.EACH_IMAGE:
-        together = list(photos)
-        with observer.task(f"Looking into {subject.name}"):
-            yield method.run(subject, together, options)
-        return
-    with observer.task("Explaining", total=total) as advance:
-        for photo in photos:
-            yield method.run(subject, [photo], options)
-            advance(1)
 
 
 def _line(explanation: Explanation, files: Sequence[str]) -> str:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import DataError, ExitCode, ImageError, UsageError, counted
+from ..explain.methods import EXPLANATIONS, class_method
 from ..settings import Rule
-from .console import Console, echo, is_terminal, json_text, percent
+from .console import Console, echo, json_text, percent
 from .options import NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
+    from ..explain import Method
     from ..novelty import Boundary
     from ..predict import Prediction
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "cnntransfer predict bird.jpg",
         "cnntransfer predict -m runs/photos-mobilenet new/ 'more/*.png'",
         "cnntransfer predict -m runs/photos-mobilenet --unknown auto new/",
+        "cnntransfer predict -m runs/photos-mobilenet bird.jpg --explain gradcam",
         "cnntransfer predict -m resnet50 --csv holiday/ > holiday.csv",
     )
 )
@@ -56,6 +57,18 @@ if TYPE_CHECKING:
 @click.option(
     "--show-input", metavar="FOLDER", type=NON_EMPTY, help="Also write what the network sees."
 )
+@click.option(
+    "--explain",
+    metavar="METHOD",
+    type=NON_EMPTY,
+    help="Also draw why, such as gradcam; see 'cnntransfer explain'.",
+)
+@click.option(
+    "--explain-output",
+    metavar="FOLDER",
+    type=NON_EMPTY,
+    help=f"Folder for these pictures. [default: {EXPLANATIONS}]",
+)
 @with_console
 def command(
     images: tuple[str, ...],
@@ -65,6 +78,8 @@ def command(
     as_json: bool,
     as_csv: bool,
     show_input: str | None,
+    explain: str | None,
+    explain_output: str | None,
     console: Console,
 ) -> int:
     """Say what is on images.
@@ -85,6 +100,11 @@ def command(
     from ..predict import expand, predict
     from ..pretrained import DEFAULT, open_model
 
+    if explain_output and not explain:
+        raise UsageError(
+            f"--explain-output: expected with --explain METHOD. Received: {explain_output} without."
+        )
+    method = None if explain is None else class_method(explain)
     rate = None if unknown is None else _rate(unknown)
     paths = expand(images)
     bundle = open_model(model or DEFAULT, console)
@@ -94,14 +114,12 @@ def command(
 
         write_inputs(paths, bundle.input_spec, Path(show_input).expanduser())
     rejected: list[ImageError] = []
+    readable: list[Path] = []
     beyond = 0
 
     def watched() -> Iterator[Prediction]:
         nonlocal beyond
-        # On a terminal the lines are the progress; a bar would be drawn through them.
-        silent = nullcontext(lambda steps: None)
-        bar = silent if is_terminal(sys.stdout) else console.task("Predicting", total=len(paths))
-        with bar as advance:
+        with console.task_with_lines("Predicting", total=len(paths)) as advance:
             for prediction in predict(bundle, paths, boundary=boundary):
                 advance(1)
                 beyond += bool(prediction.unknown)
@@ -110,6 +128,8 @@ def command(
                     if len(paths) == 1:
                         raise rejected[0]
                     console.note(f"Rejected {prediction.path}: {prediction.rejected}")
+                else:
+                    readable.append(prediction.path)
                 yield prediction
 
     if as_json:
@@ -120,6 +140,8 @@ def command(
         _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
     if boundary is not None and len(paths) > 1:
         console.note(f"{beyond} of {counted(len(paths), 'file')} unknown.")
+    if method is not None:
+        _draw(bundle, model or DEFAULT, method, readable, explain_output, console)
     if rejected and len(rejected) == len(paths):
         # After the output: rows and JSON say of every file what is wrong with it.
         raise DataError(
@@ -132,6 +154,28 @@ def command(
     if model is None:
         console.next("cnntransfer finetune FOLDER    (your own classes)")
     return ExitCode.OK
+
+
+def _draw(
+    bundle: Bundle,
+    name: str,
+    method: Method,
+    paths: Sequence[Path],
+    output: str | None,
+    console: Console,
+) -> None:
+    """Explain the answers; pictures that are there already are replaced."""
+    from ..explain.files import Folder
+    from ..explain.subject import Subject
+
+    subject = Subject.of_bundle(bundle, Path(name).name)
+    folder = Folder(Path(output or EXPLANATIONS).expanduser(), overwrite=True)
+    with console.task("Explaining", total=len(paths)) as advance:
+        explanations = method.explanations(subject, subject.photos(paths), method.options({}))
+        for explanation in explanations:
+            for file in folder.write(explanation):
+                console.note(f"Drawn: {file}")
+            advance(1)
 
 
 def _rate(text: str) -> float:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import OutputError, UsageError, counted
+from ..explain.methods import class_method
 from .console import Console, echo, print_json, shell_word
 from .options import NON_EMPTY, as_json, example, output_options, with_console
 
 if TYPE_CHECKING:
-    from ..report import Report
+    from ..bundle import Bundle
+    from ..explain import Method
+    from ..report import Look, Report
 
 #: What opens a file with the program that is meant for it, by platform.
 _OPENERS = {"darwin": "open", "win32": "start"}
@@ -24,6 +27,7 @@ _OPENERS = {"darwin": "open", "win32": "start"}
     epilog=example(
         "cnntransfer report runs/photos-mobilenet",
         "cnntransfer report runs/photos-mobilenet --data /media/usb/photos -o for_ada.html",
+        "cnntransfer report runs/photos-mobilenet --explain gradcam",
         "cnntransfer report evaluation.json",
     )
 )
@@ -31,12 +35,20 @@ _OPENERS = {"darwin": "open", "win32": "start"}
 @click.option(
     "--data", metavar="FOLDER", type=NON_EMPTY, help="Where the photos lie now, if elsewhere."
 )
+@click.option(
+    "--explain",
+    metavar="METHOD",
+    type=NON_EMPTY,
+    help="Also show what it looked at where it was wrong, such as gradcam; "
+    "see 'cnntransfer explain'.",
+)
 @output_options("Page to write. [default: report.html in RUN, which is replaced]", "FILE")
 @as_json
 @with_console
 def command(
     source: str,
     data: str | None,
+    explain: str | None,
     output: str | None,
     overwrite: bool,
     as_json: bool,
@@ -53,18 +65,26 @@ def command(
     """
     from .. import report as reports
 
+    method = None if explain is None else class_method(explain)
     path = Path(source).expanduser()
     photos = Path(data).expanduser() if data else None
     target = Path(output).expanduser() if output else None
     if path.is_file():
         _check_is_no_page(path)
+        if explain:
+            raise UsageError(
+                "--explain: expected with a bundle. Received: with a file of 'cnntransfer evaluate'"
+                ". Leave it out."
+            )
         report = reports.gather_evaluation(path, photos)
         target = target or path.with_suffix(".html")
     else:
         from ..bundle import Bundle
 
         bundle = Bundle.open(path)
-        report = reports.gather(reports.Subject.of(bundle, photos))
+        look = None if method is None else _look(bundle, method)
+        with console.task("Reading photos"):
+            report = reports.gather(reports.Subject.of(bundle, photos), look)
         if target is None:
             reports.write_into(bundle, report)
     if target is None:
@@ -80,6 +100,13 @@ def command(
     else:
         echo(f"Report   {target}  ({size / 1e6:.1f} MB)")
     console.next(f"{_OPENERS.get(sys.platform, 'xdg-open')} {shell_word(target)}")
+
+
+def _look(bundle: Bundle, method: Method) -> Look:
+    from ..explain.overlays import look
+    from ..explain.subject import Subject
+
+    return look(Subject.of_bundle(bundle), method)
 
 
 def _check_is_no_page(path: Path) -> None:

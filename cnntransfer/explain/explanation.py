@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Dots per inch of the pictures.
+DPI = 110
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -35,6 +38,8 @@ class Explanation:
         draw: Draws it, legend included, onto a ``matplotlib.figure.Figure`` that it sizes.
         facts: What else is to be said, as plain values: file, class, probability, layer, ....
         remarks: What the user should know of it, a line each.
+        overlay: Gives the photo in grey with the result on it, uint8 of shape (height, width, 3);
+            ``None`` where the result is not of the photo's pixels.
     """
 
     method: str
@@ -43,6 +48,7 @@ class Explanation:
     draw: Callable[[Any], None]
     facts: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    overlay: Callable[[], NDArray[np.uint8]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: method and facts; the arrays' shapes, not their numbers."""

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from ..frameworks import keras
 from .explanation import Explanation, Photo
 from .filters import strongest
-from .gradients import outputs_of
 from .layers import choose, mapped
 from .options import Options
-from .pictures import Row, draw_sheet, normalised
+from .sheets import Row, draw_sheet, normalised
 from .subject import Subject
 
 #: Channels in a row.
@@ -40,8 +38,8 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
         )
     if options.layer is not None:
         layers = [choose("--layer", layers, options.layer)]
-    network = keras().Model(subject.model.input, [layer.output for layer in layers])
-    outputs = outputs_of(network, photo.pixels[np.newaxis].astype(np.float32))
+    network = subject.part([subject.model.input], [layer.output for layer in layers])
+    outputs = network(photo.pixels[np.newaxis].astype(np.float32))
     maps = {
         layer.name: np.asarray(output)[0] for layer, output in zip(layers, outputs, strict=True)
     }

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..errors import OutputError
 from ..storage import atomic_file
-from .explanation import Explanation
-from .pictures import DPI
+from .explanation import DPI, Explanation
 
 _LONGEST_NAME = 80
 

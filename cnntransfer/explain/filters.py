@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .explanation import Explanation
 from .layers import choose, convolutions
 from .options import Options
-from .pictures import Row, draw_sheet, normalised
+from .sheets import Row, draw_sheet, normalised
 from .subject import Subject
 
 _RGB = 3

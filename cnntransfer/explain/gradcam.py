@@ -13,7 +13,6 @@ Grad-CAM's mean is what the class's logit has from those maps where they are ave
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,9 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .explanation import Explanation, Photo
 from .gradients import map_gradients
+from .heat import Heat, enlarged, explanation
 from .layers import choose, topmost_maps, with_maps
 from .options import Options
-from .pictures import draw_heat, enlarged
 from .subject import Subject
 
 Array = NDArray[np.float32]
@@ -79,17 +78,9 @@ def _explain(
         weighted = values @ weighting(values, gradients)
         heat += enlarged(weighted, heat.shape)
     heat = np.maximum(heat, 0)
-    facts = {
-        "file": str(photo.path),
-        "class": found.label,
-        "probability": found.probability,
-        "layers": [one.name for one in layers],
-    }
-    title = f"{found.label}  {100 * found.probability:.1f} %"
-    draw = partial(
-        draw_heat, photo=photo, heat=heat, title=title, label="evidence for the class, logit"
-    )
-    return Explanation(method, photo.path.stem, {"heat": heat}, draw, facts)
+    evidence = Heat(heat, "evidence for the class, logit")
+    facts = {"layers": [layer.name for layer in layers]}
+    return explanation(method, photo, found, evidence, {"heat": heat}, facts)
 
 
 def _layers(subject: Subject, wanted: str | None) -> list[Any]:

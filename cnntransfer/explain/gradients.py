@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frameworks import keras, tensorflow
+from ..frameworks import tensorflow
 from .subject import BATCH, Subject
 
 
@@ -26,7 +26,7 @@ def score_gradients(
         logits, shape (n,), and their gradients, of the images' shape.
     """
     tf = tensorflow()
-    model = keras().Model(subject.model.input, subject.logits)
+    network = subject.part([subject.model.input], [subject.logits])
 
     def run(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         scores, gradients = [], []
@@ -34,7 +34,7 @@ def score_gradients(
             batch = tf.constant(images[start : start + BATCH])
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(batch)
-                score = model(batch, training=False)[:, index]
+                score = network(batch)[0][:, index]
             # Images do not depend on each other, so the sum's gradient is each one's own.
             gradients.append(tape.gradient(score, batch).numpy())
             scores.append(score.numpy())
@@ -59,20 +59,14 @@ def map_gradients(
     Returns:
         Of each map its values and the gradients of the logit, float32, shape (h, w, channels).
     """
-    k, tf = keras(), tensorflow()
+    tf = tensorflow()
     model = subject.model
     batch = tf.constant(image[np.newaxis].astype(np.float32))
-    values = outputs_of(k.Model(model.input, list(maps)), batch)
+    values = subject.part([model.input], maps)(batch)
     # What goes around the maps still comes from the image.
-    upper = k.Model([*maps, model.input], subject.logits)
+    upper = subject.part([*maps, model.input], [subject.logits])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
-        score = upper([*values, batch], training=False)[0, index]
+        score = upper(*values, batch)[0][0, index]
     gradients = tape.gradient(score, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [(v[0].numpy(), g[0].numpy()) for v, g in zip(values, gradients, strict=True)]
-
-
-def outputs_of(model: Any, batch: Any) -> list[Any]:
-    """A model's outputs as a list, also where there is one only."""
-    outputs = model(batch, training=False)
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]

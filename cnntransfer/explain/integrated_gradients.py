@@ -11,16 +11,14 @@ Arrays: ``attributions``, float32, shape (height, width, 3): in units of the log
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .explanation import Explanation, Photo
 from .gradients import score_gradients
+from .heat import Heat, explanation
 from .options import Options
-from .pictures import draw_heat
 from .subject import Subject
 
 #: How far the sum may be from the difference, as a share of it, and the parts' sums in all.
@@ -41,30 +39,16 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
     image = photo.pixels.astype(np.float32)
     attributions, difference, steps = integrate(score_gradients(subject, found.index), image)
     total = float(attributions.sum(dtype=np.float64))
-    facts = {
-        "file": str(photo.path),
-        "class": found.label,
-        "probability": found.probability,
-        "score_difference": difference,
-        "attributions_sum": total,
-        "steps": steps,
-    }
-    draw = partial(
-        draw_heat,
-        photo=photo,
-        heat=attributions.sum(axis=-1),
-        title=f"{found.label}  {100 * found.probability:.1f} %",
-        label="added to the logit, from black",
-        signed=True,
-    )
+    facts = {"score_difference": difference, "attributions_sum": total, "steps": steps}
     remarks: tuple[str, ...] = ()
     if abs(total - difference) > TOLERANCE * abs(difference):
         remarks = (
             f"{photo.path}: the attributions add up to {total:.3f} instead of {difference:.3f}, "
             f"even after {steps} steps.",
         )
-    arrays: dict[str, NDArray[Any]] = {"attributions": attributions}
-    return Explanation("integrated-gradients", photo.path.stem, arrays, draw, facts, remarks)
+    heat = Heat(attributions.sum(axis=-1), "added to the logit, from black", is_signed=True)
+    arrays = {"attributions": attributions}
+    return explanation("integrated-gradients", photo, found, heat, arrays, facts, remarks)
 
 
 def integrate(

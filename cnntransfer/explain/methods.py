@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, UsageError, nearest
-from .options import Options
+from ..settings import rules
+from .options import Options, option_name
 
 if TYPE_CHECKING:
     from .explanation import Explanation, Photo
     from .subject import Subject
+
+
+#: Where explanations are written, if nothing else is said.
+EXPLANATIONS = "explanations"
 
 
 class Of(Enum):
@@ -63,6 +68,37 @@ class Method:
         ]
         explanation: Explanation = explain(subject, *what, options)
         return explanation
+
+    def explanations(
+        self, subject: Subject, photos: Iterable[Photo], options: Options
+    ) -> Iterator[Explanation]:
+        """Explain photos, one by one or all together, or the network; see :meth:`run`."""
+        if self.of is not Of.EACH_IMAGE:
+            yield self.run(subject, list(photos), options)
+            return
+        for photo in photos:
+            yield self.run(subject, [photo], options)
+
+    def options(self, given: Mapping[str, Any]) -> Options:
+        """The options of this method.
+
+        Args:
+            given: Settings of :class:`Options` by name.
+
+        Raises:
+            UsageError: one is none of this method's, or its value is wrong.
+        """
+        known = rules(Options)
+        values = {}
+        for name, value in given.items():
+            if name not in self.takes:
+                takers = [one.name for one in METHODS.values() if name in one.takes]
+                expected = f"expected with --method {' or '.join(takers)}" if takers else "unknown"
+                raise UsageError(
+                    f"{option_name(name)}: {expected}. Received: with {self.name}. Leave it out."
+                )
+            values[name] = known[name].parse(option_name(name), value)
+        return Options(**values)
 
     def check_images(self, images: Sequence[object]) -> None:
         """Whether images are given just if some are taken.
@@ -120,5 +156,20 @@ def get_method(name: str) -> Method:
         raise UsageError(
             f"--method: expected one of: {', '.join(METHODS)}. Received: {name!r}."
             f"{nearest(name, METHODS)}"
+        )
+    return METHODS[name]
+
+
+def class_method(name: str) -> Method:
+    """A method that explains why one image is taken for a class.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    names = [one.name for one in METHODS.values() if one.explains_class]
+    if name not in names:
+        raise UsageError(
+            f"--explain: expected one of: {', '.join(names)}. Received: {name!r}."
+            f"{nearest(name, names)}"
         )
     return METHODS[name]

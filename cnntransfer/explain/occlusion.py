@@ -10,7 +10,6 @@ in pixels of the network's image.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from .explanation import Explanation, Photo
+from .heat import Heat, explanation
 from .options import Options
-from .pictures import draw_heat
 from .subject import Subject
 
 #: The grey of the square: the middle of 0..255, as for padding.
@@ -48,22 +47,13 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
     values = np.array([row[found.index] for row in rows], np.float32)
     probability = values.reshape(len(tops), len(lefts))
     arrays: dict[str, NDArray[Any]] = {"probability": probability, "tops": tops, "lefts": lefts}
-    facts = {
-        "file": str(photo.path),
-        "class": found.label,
-        "probability": found.probability,
-        "lowest": float(values.min()),
-        "square": square,
-    }
-    draw = partial(
-        draw_heat,
-        photo=photo,
-        heat=_spread(photo.pixels.shape[:2], arrays, square),
-        title=f"{found.label}  {100 * found.probability:.1f} %",
-        label=f"probability with a {square}-pixel square there",
+    heat = Heat(
+        _spread(photo.pixels.shape[:2], arrays, square),
+        f"probability with a {square}-pixel square there",
         limits=(0.0, max(found.probability, float(values.max()))),
     )
-    return Explanation("occlusion", photo.path.stem, arrays, draw, facts)
+    facts = {"lowest": float(values.min()), "square": square}
+    return explanation("occlusion", photo, found, heat, arrays, facts)
 
 
 def covered(image: NDArray[np.uint8], place: tuple[int, int], square: int) -> NDArray[np.uint8]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..settings import setting
 
+#: Settings whose option has another name; it is no name in Python.
+_OPTIONS = {"target": "class"}
 #: How features are laid out in two dimensions.
 PCA, TSNE = "pca", "tsne"
 
@@ -57,3 +59,8 @@ class Options:
         choices=(PCA, TSNE),
     )
     seed: int = setting(0, int, "Decides noise, and where t-SNE begins.", minimum=0)
+
+
+def option_name(setting: str) -> str:
+    """A setting as it is typed."""
+    return "--" + _OPTIONS.get(setting, setting).replace("_", "-")

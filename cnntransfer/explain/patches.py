@@ -26,7 +26,7 @@ from .explanation import Explanation, Photo
 from .filters import strongest
 from .layers import choose, with_maps
 from .options import Options
-from .pictures import Row, draw_sheet
+from .sheets import Row, draw_sheet
 from .subject import Subject
 
 Box = tuple[int, int, int, int]

@@ -9,14 +9,12 @@ mean gradients of the logit, per grey level.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from .explanation import Explanation, Photo
 from .gradients import score_gradients
+from .heat import Heat, explanation
 from .options import Options
-from .pictures import draw_heat
 from .subject import BATCH, Subject
 
 
@@ -38,17 +36,6 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
         noise = random.normal(0, deviation, (count, *image.shape))
         total += gradients((image + noise).astype(np.float32))[1].sum(axis=0, dtype=np.float64)
     saliency = np.abs(total / options.samples).max(axis=-1).astype(np.float32)
-    facts = {
-        "file": str(photo.path),
-        "class": found.label,
-        "probability": found.probability,
-        "samples": options.samples,
-    }
-    draw = partial(
-        draw_heat,
-        photo=photo,
-        heat=saliency,
-        title=f"{found.label}  {100 * found.probability:.1f} %",
-        label="change of the logit per grey level",
-    )
-    return Explanation("saliency", photo.path.stem, {"saliency": saliency}, draw, facts)
+    heat = Heat(saliency, "change of the logit per grey level")
+    facts = {"samples": options.samples}
+    return explanation("saliency", photo, found, heat, {"saliency": saliency}, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..data.images import InputSpec, Resize
+from ..data.images import InputSpec, Resize, read
 from ..engines.litert import LiteRTEngine
 from ..errors import UsageError, nearest
 from ..frameworks import keras
@@ -24,6 +24,7 @@ from ..parallel import ordered_map
 from ..predict import engine_for, workers_for
 from ..pretrained import open_model
 from ..progress import SILENT, Observer
+from .explanation import Photo
 
 #: Images through Keras at once.
 BATCH = 16
@@ -70,6 +71,7 @@ class Subject:
         self.bundle = bundle
         self._load = load
         self._engines: dict[int, LiteRTEngine] = {}
+        self._parts: dict[tuple[int, ...], Any] = {}
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, name: str | None = None) -> Subject:
@@ -141,6 +143,27 @@ class Subject:
         linear.set_weights(last.get_weights())
         return output
 
+    def part(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> Callable[..., list[Any]]:
+        """A part of the network, in inference mode, made once.
+
+        Args:
+            inputs: Keras tensors of the model.
+            outputs: Likewise.
+
+        Returns:
+            A function of a batch for each input to the list of outputs, TensorFlow tensors.
+        """
+        key = (*map(id, inputs), 0, *map(id, outputs))
+        if key not in self._parts:
+            self._parts[key] = keras().Model(list(inputs), list(outputs))
+        model = self._parts[key]
+
+        def run(*batches: Any) -> list[Any]:
+            results = model(list(batches), training=False)
+            return list(results) if isinstance(results, (list, tuple)) else [results]
+
+        return run
+
     @property
     def is_bgr(self) -> bool:
         """Whether the first convolution is given blue, green, red."""
@@ -163,6 +186,14 @@ class Subject:
             self._engines[workers] = engine_for(self.bundle, len(images))
         engine = self._engines[workers]
         return ordered_map(lambda image: engine.run(image).probabilities, images, workers)
+
+    def photos(self, paths: Iterable[Path]) -> Iterator[Photo]:
+        """Read photos as the network sees them.
+
+        Raises:
+            ImageError: one cannot be read.
+        """
+        return (Photo(path, read(path, self.input)) for path in paths)
 
     def scores(self, image: NDArray[np.uint8], target: str | None) -> Scores:
         """The class to explain, and how probable it is.

@@ -12,9 +12,11 @@ from ..storage import atomic_file, check_apart
 from .content import Report
 from .evaluation import gather_evaluation
 from .gather import gather
+from .heat import Look
 from .subject import Subject
 
 __all__ = [
+    "Look",
     "Report",
     "Subject",
     "gather",

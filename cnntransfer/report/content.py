@@ -47,6 +47,7 @@ class Photo:
         probability: Of the predicted class.
         own_probability: Of the class it is said to be.
         cell: The cell of the confusion matrix that it belongs to, if that is of its subset.
+        heat: Where in it the evidence for the predicted class lies, if that was asked for.
     """
 
     file: str
@@ -58,6 +59,7 @@ class Photo:
     probability: float | None = None
     own_probability: float | None = None
     cell: str = ""
+    heat: Picture | None = None
 
     @property
     def is_right(self) -> bool:
@@ -133,6 +135,7 @@ class Galleries:
         straddling: How many of them lie in more than one subset.
         cells: Judged photos by cell of the matrix.
         rest: Where those are that are not shown.
+        method: How the heat was made that mistakes and suspects are shown with, if they are.
     """
 
     worst: Gallery
@@ -143,6 +146,7 @@ class Galleries:
     straddling: int
     cells: Sequence[Photo]
     rest: str
+    method: str = ""
 
     @property
     def keys(self) -> Set[str]:

@@ -20,6 +20,7 @@ from .content import SUBSET_WORDS, Rejected, Reliability, Report, Training
 from .examples import read_examples
 from .figures import read_judgement
 from .galleries import read_galleries
+from .heat import Look, with_heat
 from .judgement import Judgement
 from .limits import limits
 from .photos import Album
@@ -32,10 +33,14 @@ _BIN = 10
 _REJECTED = 50
 
 
-def gather(subject: Subject) -> Report:
+def gather(subject: Subject, look: Look | None = None) -> Report:
     """Read a bundle and the photos that it names.
 
     A photo that is not there any more is in the report with its name only.
+
+    Args:
+        subject: The bundle.
+        look: How to show what the classifier looked at where it was wrong; ``None``: not at all.
 
     Raises:
         BundleError: one of the bundle's files is damaged.
@@ -55,6 +60,8 @@ def gather(subject: Subject) -> Report:
     if subject.has("predictions"):
         held_out = read_held_out(subject.bundle, subject.class_names)
         galleries = read_galleries(subject, held_out, subset, album)
+        if look is not None:
+            galleries = with_heat(galleries, album, look)
         if subset is not None:
             with _intact(subject.bundle):
                 trust = _reliability(held_out.of(subset), subset, metadata)

@@ -1,8 +1,4 @@
-"""How explanations are drawn: photos with heat on them, and sheets of small maps.
-
-Colours run from dark to light evenly (cividis) or from blue over white to red (signed values), so
-that they are told apart by colour-blind people and in grey.
-"""
+"""Sheets of small pictures: maps, kernels, crops."""
 
 from __future__ import annotations
 
@@ -15,86 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .explanation import Photo
+from .explanation import DPI
 
-DPI = 110
-HEAT, SIGNED = "cividis", "RdBu_r"
-#: Inches: a photo's longer side, room for title and colour bar, a margin.
-_PHOTO, _TITLE, _BAR, _MARGIN = 3.6, 0.45, 1.0, 0.15
-#: Between the small pictures of a sheet, in pixels.
-_GAP = 2
-#: A small picture of a sheet is drawn at least this large, in pixels.
+#: Dark to light evenly, for colour-blind people too.
+_COLOURS = "cividis"
+#: Inches: of title, foot and margin.
+_TITLE, _FOOT, _MARGIN = 0.45, 0.4, 0.15
+#: Between small pictures, and below those with captions, in pixels.
+_GAP, _CAPTION = 2, 16
+#: A small picture is drawn at least this large, in pixels.
 _CELL = 56
 #: Inches that a character of a label takes, at most.
 _CHARACTER = 0.085
-
-
-def enlarged(values: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """A map at the size of an image, between its places linearly.
-
-    Args:
-        values: float32, shape (h, w).
-        size: (height, width).
-    """
-    image = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    resized = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.float32)
-
-
-def draw_heat(
-    figure: Any,
-    *,
-    photo: Photo,
-    heat: NDArray[np.floating[Any]],
-    title: str,
-    label: str,
-    limits: tuple[float, float] | None = None,
-    signed: bool = False,
-) -> None:
-    """A photo, and beside it the same photo in grey under heat, with the heat's legend.
-
-    Args:
-        figure: Of matplotlib.
-        photo: As the network saw it.
-        heat: Shape (height, width), as the photo.
-        title: In plain text.
-        label: What the heat is, and its unit.
-        limits: Values of the darkest and the lightest colour; default: from 0 to the largest, or
-            as far on both sides of 0.
-        signed: Whether 0 is the middle.
-    """
-    height, width = heat.shape
-    scale = _PHOTO / max(height, width)
-    tall, wide = height * scale, width * scale
-    total = (2 * wide + 3 * _MARGIN + _BAR, tall + _TITLE + 2 * _MARGIN)
-    figure.set_size_inches(*total)
-    low, high = limits or _limits(heat, signed=signed)
-
-    def place(left: float, across: float) -> Any:
-        return figure.add_axes(
-            (left / total[0], _MARGIN / total[1], across / total[0], tall / total[1])
-        )
-
-    plain, heated = place(_MARGIN, wide), place(2 * _MARGIN + wide, wide)
-    plain.imshow(photo.pixels)
-    grey = np.asarray(Image.fromarray(photo.pixels).convert("L"))
-    heated.imshow(grey, cmap="gray", vmin=0, vmax=255)
-    colours = SIGNED if signed else HEAT
-    shown = heated.imshow(heat, cmap=colours, vmin=low, vmax=high, alpha=0.65)
-    for axes in (plain, heated):
-        axes.set_axis_off()
-    bar = figure.colorbar(shown, cax=place(3 * _MARGIN + 2 * wide, 0.14), label=label)
-    bar.solids.set_alpha(1)
-    bar.formatter.set_powerlimits((-2, 4))
-    figure.text(
-        _MARGIN / total[0], 1 - 0.6 * _TITLE / total[1], title, fontsize=11, parse_math=False
-    )
-
-
-def _limits(heat: NDArray[np.floating[Any]], *, signed: bool) -> tuple[float, float]:
-    # A single value far out must not hide the others.
-    most = float(np.percentile(np.abs(heat), 99.5)) or float(np.abs(heat).max()) or 1.0
-    return (-most, most) if signed else (0.0, most)
 
 
 @dataclass(frozen=True)
@@ -125,10 +53,10 @@ def draw_sheet(figure: Any, rows: Sequence[Row], title: str, legend: str) -> Non
     columns = max(len(row.cells) for row in rows)
     longest = max(len(line) for row in rows for line in row.label.split("\n"))
     left = math.ceil((longest * _CHARACTER + 0.2) * DPI)
-    caption = 16 if any(row.captions for row in rows) else 0
+    caption = _CAPTION if any(row.captions for row in rows) else 0
     step = side + _GAP + caption
     text = math.ceil(max(len(title), len(legend)) * _CHARACTER * DPI)
-    margin, head, foot = (round(inches * DPI) for inches in (_MARGIN, _TITLE, 0.4))
+    margin, head, foot = (round(inches * DPI) for inches in (_MARGIN, _TITLE, _FOOT))
     wide = max(left + columns * (side + _GAP), text) + margin
     tall = head + len(rows) * step + foot
     figure.set_size_inches(wide / DPI, tall / DPI)
@@ -162,7 +90,7 @@ def _coloured(cell: NDArray[np.floating[Any]], side: int) -> NDArray[np.uint8]:
     """A small picture as pixels, uint8 of shape (side, side, 3)."""
     from matplotlib import colormaps
 
-    colours = colormaps[HEAT](cell)[..., :3] if cell.ndim == 2 else cell
+    colours = colormaps[_COLOURS](cell)[..., :3] if cell.ndim == 2 else cell
     image = Image.fromarray((255 * np.clip(colours, 0, 1)).round().astype(np.uint8))
     larger = max(cell.shape[:2]) > side
     how = Image.Resampling.BOX if larger else Image.Resampling.NEAREST
