@@ -49,10 +49,13 @@ def topmost_maps(subject: Subject) -> list[Any]:
     while waiting:
         tensor = waiting.pop()
         operation = made_by[id(tensor)]
+        if isinstance(operation, keras().layers.InputLayer):
+            continue
         if is_map(tensor):
             found[id(tensor)] = operation
         else:
-            waiting += _inputs(operation)
+            given = operation.input
+            waiting += given if isinstance(given, (list, tuple)) else [given]
     return [one for one in reversed(model.operations) if id(one.output) in found]
 
 
@@ -73,6 +76,11 @@ def choose(option: str, layers: Sequence[Any], wanted: str) -> Any:
     Raises:
         UsageError: there is no such layer.
     """
+    if not layers:
+        raise UsageError(
+            f"{option}: expected a network with layers that this method can show. "
+            "Received: one that has none."
+        )
     by_name = {layer.name: layer for layer in layers}
     if wanted in by_name:
         return by_name[wanted]
@@ -90,11 +98,3 @@ def choose(option: str, layers: Sequence[Any], wanted: str) -> Any:
 def _is_convolution(layer: Any) -> bool:
     layers = keras().layers
     return isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D))
-
-
-def _inputs(operation: Any) -> list[Any]:
-    """The Keras tensors that an operation is called on; none of the model's input."""
-    if isinstance(operation, keras().layers.InputLayer):
-        return []
-    given = operation.input
-    return list(given) if isinstance(given, (list, tuple)) else [given]
