@@ -96,6 +96,17 @@ class Dataset:
         """The positions of the samples in these subsets, in order."""
         return [i for i, sample in enumerate(self.samples) if sample.subset in names]
 
+    def pictures(self) -> list[str]:
+        """Of every sample, what it has in common with near-duplicates and nothing else.
+
+        That is its digest, or that of the first of its group.
+        """
+        digests = [sample.digest for sample in self.samples]
+        for group in self.groups:
+            for position in group.positions:
+                digests[position] = self.samples[group.positions[0]].digest
+        return digests
+
     def labels(self) -> NDArray[np.int64]:
         """Class indices, int64 array of shape (n,).
 

@@ -63,8 +63,8 @@ def deal(groups: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """The fold of every image, int64, shape (n,): stratified, decided by content alone.
 
     Args:
-        groups: What an image must not be parted from others by: its digest. As good as a random
-            number, so that its order is one.
+        groups: What an image has in common with those that it must not be parted from: a digest. As
+            good as a random number, so that its order is one.
         labels: int64, shape (n,).
     """
     places: dict[str, int] = {}

@@ -61,7 +61,7 @@ def find_suspects(
     Nothing that is found goes into the classifier.
 
     Args:
-        dataset: The images. Byte-identical ones do not judge each other.
+        dataset: The images. Near-duplicates do not judge each other.
         parts: Together they have the unaugmented view of every image.
         head: Its first layer standardises features.
 
@@ -71,7 +71,7 @@ def find_suspects(
     """
     labels = dataset.labels()
     classes = len(dataset.class_names)
-    folds = deal([sample.digest for sample in dataset.samples], labels)
+    folds = deal(dataset.pictures(), labels)
     verdicts = judge(reduced(parts, head), labels, folds, classes)
     confident = is_confident(verdicts, labels, classes)
     order = np.lexsort((verdicts.p_label, ~confident))

@@ -381,8 +381,8 @@ class TestOptions:
         refused(
             ExitCode.USAGE,
             "Expected one of the commands finetune, predict, evaluate, report, export, "
-            "reproduce, inspect, backbones, weights, benchmark, cache, completion. Received: "
-            "'exprt'. Did you mean 'export'? Try: cnntransfer --help",
+            "reproduce, explain, inspect, backbones, weights, benchmark, cache, completion. "
+            "Received: 'exprt'. Did you mean 'export'? Try: cnntransfer --help",
             "exprt",
         )
 

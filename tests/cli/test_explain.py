@@ -89,8 +89,8 @@ def test_a_layer_of_ones_own(cli, bundle, photos):
     code, out, err = cli(*arguments, "conv")
     assert (code, out) == (ExitCode.USAGE, "")
     assert re.fullmatch(
-        r"Error: --layer: expected a number from 1 to \d+ \(or -1 for the highest\), or a name such as "
-        r"preprocessing or conv_pw_13_relu\. Received: 'conv'\. Did you mean 'conv1'\?\n",
+        r"Error: --layer: expected a number from 1 to \d+ \(or -1 for the highest\), or a name "
+        r"such as preprocessing or conv_pw_13_relu\. Received: 'conv'\. Did you mean 'conv1'\?\n",
         err,
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnntransfer.bundle import Bundle
-from cnntransfer.data.dataset import Dataset, Sample
+from cnntransfer.data.dataset import Dataset, Group, Sample
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.recipe import Head
 from cnntransfer.training.features import Features
@@ -86,19 +86,20 @@ def test_hard_images_are_suspects_but_not_confidently(tmp_path):
     assert order == sorted(order)
 
 
-def test_copies_do_not_vouch_for_a_wrong_label(tmp_path):
+@pytest.mark.parametrize("are_identical", [True, False], ids=["identical", "near-duplicates"])
+def test_copies_do_not_vouch_for_a_wrong_label(tmp_path, are_identical):
     dataset, parts, head, wrong = blobs(tmp_path, swapped=2)
     values = np.empty((COUNT, 20), np.float32)
     for part in parts:
         values[part.samples] = part.values
     copies = [i for i in range(COUNT) if i % 4 == wrong[0] % 4 and i not in wrong][:6]
     samples = list(dataset.samples)
-    for i in copies:  # The same file, seven times under the wrong label.
+    for i in copies:  # The same picture, seven times under the wrong label.
         values[i] = values[wrong[0]]
-        samples[i] = Sample(
-            samples[i].path, samples[wrong[0]].label, samples[wrong[0]].digest, samples[i].subset
-        )
-    dataset = Dataset(dataset.root, dataset.class_names, tuple(samples))
+        digest = samples[wrong[0] if are_identical else i].digest
+        samples[i] = Sample(samples[i].path, samples[wrong[0]].label, digest, samples[i].subset)
+    groups = () if are_identical else (Group((wrong[0], *copies), (0.0,) * (1 + len(copies))),)
+    dataset = Dataset(dataset.root, dataset.class_names, tuple(samples), groups=groups)
     suspects = find_suspects(dataset, parts_of(values, dataset), head)
     assert {wrong[0], *copies} <= {suspect.position for suspect in suspects[:8]}
 
