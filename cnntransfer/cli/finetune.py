@@ -78,6 +78,7 @@ _AUGMENTATION = "Augmentation of training images"
         "dropout": "dropout",
         "l2": "l2",
         "ensemble": "ensemble",
+        "bagging": "bagging",
     },
     "The head",
 )

@@ -158,10 +158,15 @@ class Head:
         minimum=1,
         maximum=50,
     )
+    bagging: bool = setting(
+        False,
+        bool,
+        "Give each head of the ensemble a bootstrap sample of the training photos of its own.",
+    )
 
 
 #: The settings of a head that are for its hidden layers.
-OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble")
+OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble", "bagging")
 
 
 @dataclass(frozen=True)
