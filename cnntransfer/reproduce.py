@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .data.dataset import relative_name
+from .data.images import is_there
 from .data.index import MANIFEST_SUFFIXES, Entry, Listing, list_images
 from .engines.parity import TOLERANCE
 from .errors import BundleError, DataError, OutputError, counted
@@ -162,7 +163,7 @@ def _find(
     missing: list[str] = []
     for row in splits:
         path = by_name.get(row["file"], root / row["file"])
-        if path.is_file():
+        if is_there(path):
             entries.append(Entry(path, row["label"], row["subset"]))
             names[_shown(path, root)] = row["file"]
         else:

@@ -300,9 +300,11 @@ def _check_alone() -> None:
 
 
 def _held_out_image(bundle: Bundle, data: Path) -> Path:
+    from ..data.images import is_there
+
     root = data if data.is_dir() else data.parent
     files = [root / row["file"] for row in bundle.read_table("predictions")]
-    return next((file for file in files if file.is_file()), data)
+    return next((file for file in files if is_there(file)), data)
 
 
 def _recipe(
