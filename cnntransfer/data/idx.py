@@ -107,8 +107,7 @@ def read_member(path: str | os.PathLike[str]) -> bytes:
             f"does not exist: expected a number from 00000 to {len(images) - 1:05d}", path
         )
     height, width = images.shape[1:]
-    header: bytes = b"P5\n%d %d\n255\n" % (width, height)
-    return header + images[number].tobytes()
+    return f"P5\n{width} {height}\n255\n".encode() + images[number].tobytes()
 
 
 def labelled(file: Path) -> Iterator[tuple[Path, str]]:
@@ -195,7 +194,8 @@ def _content(file: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         status = file.stat()
         with _lock:  # Else several threads would decompress the same file.
-            return _read(file, dimensions, status.st_size, status.st_mtime_ns)
+            # Kept by name: to hash a path and to compare it takes longer than to read an image.
+            return _read(str(file), dimensions, status.st_size, status.st_mtime_ns)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ImageError(
             f"expected an intact gzip file. Received: {error}. Download it again", file
@@ -209,9 +209,9 @@ def _content(file: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 @lru_cache(_KEPT)
-def _read(file: Path, dimensions: int, size: int, changed: int) -> NDArray[np.uint8]:
+def _read(name: str, dimensions: int, size: int, changed: int) -> NDArray[np.uint8]:
     """The uint8 array of a file, which was changed then and is that large."""
-    what = _DIMENSIONS[dimensions]
+    file, what = Path(name), _DIMENSIONS[dimensions]
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as content:
         header = content.read(4 + 4 * dimensions)
         if not header.startswith(start := bytes((0, 0, 8, dimensions))):
