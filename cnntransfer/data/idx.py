@@ -107,7 +107,8 @@ def read_member(path: str | os.PathLike[str]) -> bytes:
             f"does not exist: expected a number from 00000 to {len(images) - 1:05d}", path
         )
     height, width = images.shape[1:]
-    return f"P5\n{width} {height}\n255\n".encode() + images[number].tobytes()
+    pixels: bytes = images[number].tobytes()
+    return f"P5\n{width} {height}\n255\n".encode() + pixels
 
 
 def labelled(file: Path) -> Iterator[tuple[Path, str]]:
