@@ -122,8 +122,8 @@ def labelled(file: Path) -> Iterator[tuple[Path, str]]:
         DataError: a file is missing, damaged or does not fit the others.
     """
     labels_file = _labels_file(file)
-    labels = _content(labels_file, 1)
     paths = members(file)
+    labels = _content(labels_file, 1)
     if len(labels) != len(paths):
         raise DataError(
             f"{labels_file}: expected {counted(len(paths), 'label')}, one for each image in "
@@ -221,11 +221,16 @@ def _read(name: str, dimensions: int, size: int, changed: int) -> NDArray[np.uin
                 f"{header[:4].hex(' ') or 'an empty file'}. Download it again",
                 file,
             )
-        shape = [int(number) for number in np.frombuffer(header[4:].ljust(12, b"\0"), ">u4")]
-        shape = shape[:dimensions]
+        if len(header) < 4 + 4 * dimensions:
+            raise ImageError(
+                f"expected a header of {4 + 4 * dimensions} bytes. Received: {len(header)} bytes. "
+                "Download it again",
+                file,
+            )
+        shape = np.frombuffer(header, ">u4", offset=4).tolist()
         expected = math.prod(shape)
         if not expected:
-            raise ImageError(f"expected {what}. Received: none, by its header", file)
+            raise ImageError(f"expected {what}. Received: a header that says none", file)
         if expected > _MOST_BYTES:
             raise ImageError(f"is larger than {_MOST_BYTES // 2**20} MB", file)
         data = content.read(expected + 1)

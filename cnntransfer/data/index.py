@@ -271,6 +271,9 @@ def _why_empty(source: Path, listing: Listing) -> str:
     expected = "Expected a folder with one sub-folder of images per class"
     if not source.is_dir():
         return f"{source}: expected at least one line after the header. Received: none."
+    deeper = next((p.parent for p in visible_files(source) if idx.is_images_name(p)), None)
+    if deeper is not None:
+        return f"{expected}. Received: {source}. Its IDX files are in {deeper}: give that folder."
     loose = sum(1 for p in source.iterdir() if p.is_file() and is_image_name(p))
     if loose:
         return (
@@ -284,7 +287,4 @@ def _why_empty(source: Path, listing: Listing) -> str:
             f"{expected}. Received: {source}, with no image in its sub-folders ({names}); "
             f"{counted(listing.ignored, 'other file')}."
         )
-    deeper = next((p.parent for p in visible_files(source) if idx.is_images_name(p)), None)
-    if deeper is not None:
-        return f"{expected}. Received: {source}. Its IDX files are in {deeper}: give that folder."
     return f"{expected}. Received: {source}, which holds no image."
