@@ -14,7 +14,7 @@ from ..data.augment import Augmenter
 from ..data.dataset import read_dataset
 from ..data.duplicates import near_duplicates
 from ..data.index import Listing, list_images
-from ..data.remarks import remarks
+from ..data.remarks import remarks, size_remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..data.views import Views
@@ -125,6 +125,8 @@ def _run(
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
+    for remark in size_remarks(listing, spec.input):
+        observer.note(remark)
     trunk = Later(spec.build)
     litert = LiteRTTrunk(spec, trunk, observer)
     unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
@@ -142,7 +144,7 @@ def _run(
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
-    for remark in remarks(listing, dataset, spec.input, recipe.batch_size):
+    for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
     recipe = dataclasses.replace(recipe, views=view_count(recipe, dataset))
     views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))

@@ -270,7 +270,11 @@ IMAGES, LABELS = encoded(TRAIN), encoded(np.zeros(12, np.uint8))
         (b"", LABELS, "Received: an empty file"),
         (b"<html>not found</html>", LABELS, "Received: 3c 68 74 6d"),
         (IMAGES[:9], LABELS, "expected a header of 16 bytes. Received: 9 bytes"),
-        (encoded(TRAIN[:0]), encoded(np.zeros(0, np.uint8)), "expected images. Received: a header that says none"),
+        (
+            encoded(TRAIN[:0]),
+            encoded(np.zeros(0, np.uint8)),
+            "expected images. Received: a header that says none",
+        ),
         (b"\0\0\x08\x03" + b"\xff" * 12, LABELS, "is larger than 2048 MB"),
     ],
 )
