@@ -102,7 +102,8 @@ def reproduce(
             raise KeyboardInterrupt from None
         after = {found.names[file]: row for file, row in _read_predictions(again).items()}
         digests = {found.names[row["file"]]: row["digest"] for row in _read_splits(again)}
-    there = [row for row in splits if row["file"] not in set(found.missing)]
+    missing = set(found.missing)
+    there = [row for row in splits if row["file"] not in missing]
     return Reproduction(
         **_compare(before, after),
         same_files=_files(bundle) == _files(again),

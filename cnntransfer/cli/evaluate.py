@@ -74,8 +74,8 @@ def command(
 ) -> int:
     """Measure a classifier on labelled images.
 
-    MODEL is a bundle. DATA is a folder with one sub-folder of images per class or a manifest, as
-    for finetune; its classes must be the model's. Measure on images that the model has not been
+    MODEL is a bundle. DATA is a folder with one sub-folder of images per class, a manifest or
+    anything else that finetune takes; its classes must be the model's. Measure on images that the model has not been
     trained on: others flatter the figures. A note says how many of those there are, whatever
     their names; so does "trained_on" in --json.
 

@@ -229,8 +229,8 @@ def command(
     """Train a classifier on a folder of images.
 
     DATA is a folder with one sub-folder of images per class; or a folder with train/, val/ and
-    test/ in that form; or a .csv or .tsv manifest with the columns file, label and optionally
-    subset. It is only read.
+    test/ in that form; or one with the IDX files of MNIST or Fashion-MNIST; or a .csv or .tsv
+    manifest with the columns file, label and optionally subset. It is only read.
 
     A pretrained network turns every image into features, once; a new head learns the classes
     from them. With --unfreeze, the network's top layers are then trained too. The result is a

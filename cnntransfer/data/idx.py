@@ -242,4 +242,5 @@ def _read(name: str, dimensions: int, size: int, changed: int) -> NDArray[np.uin
             f"Received: {received}. Download it again",
             file,
         )
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    values: NDArray[np.uint8] = np.frombuffer(data, np.uint8).reshape(shape)
+    return values
