@@ -22,7 +22,6 @@ import re
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +56,8 @@ _FASHION_LABELS = (
 #: Larger files, decompressed, are refused.
 _MOST_BYTES = 2 * 2**30
 #: Files in memory: images and labels of training and test.
-_KEPT = 4
+_MOST_KEPT = 4
+_kept: dict[tuple[str, int, int, int], NDArray[np.uint8]] = {}
 _lock = threading.Lock()
 
 
@@ -85,29 +85,37 @@ def members(file: Path) -> list[Path]:
     return [file / f"{number:05d}" for number in range(len(_content(file, 3)))]
 
 
-def is_member(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is one below an IDX file of images that is there (intact or not)."""
+def place(path: str | os.PathLike[str]) -> tuple[Path, str] | None:
+    """The IDX file that a path leads into, and the rest of the path; ``None`` if into none.
+
+    The file is there; whether it is intact, and has that image, is not looked at.
+    """
     # Asked of every image there is: in pathlib it would take longer than to read one.
-    file, _ = os.path.split(path)
-    _, name = os.path.split(file)
-    return _IMAGES_NAME.fullmatch(name) is not None and Path(file).is_file()
+    above, number = os.path.split(path)
+    _, name = os.path.split(above)
+    if _IMAGES_NAME.fullmatch(name) is None or not (file := Path(above)).is_file():
+        return None
+    return file, number
 
 
-def read_member(path: str | os.PathLike[str]) -> bytes:
+def read_member(file: Path, number: str) -> bytes:
     """An image of an IDX file as a PGM file.
+
+    Args:
+        file: The IDX file.
+        number: The image's, as :func:`place` gives it.
 
     Raises:
         ImageError: there is no such image, or the file is not intact.
     """
-    file, name = os.path.split(path)
-    images = _content(Path(file), 3)
-    number = int(name) if re.fullmatch("[0-9]{1,10}", name) else len(images)
-    if number >= len(images):
+    images = _content(file, 3)
+    position = int(number) if re.fullmatch("[0-9]{1,10}", number) else len(images)
+    if position >= len(images):
         raise ImageError(
-            f"does not exist: expected a number from 00000 to {len(images) - 1:05d}", path
+            f"does not exist: expected a number from 00000 to {len(images) - 1:05d}", file / number
         )
     height, width = images.shape[1:]
-    pixels: bytes = images[number].tobytes()
+    pixels: bytes = images[position].tobytes()
     return f"P5\n{width} {height}\n255\n".encode() + pixels
 
 
@@ -194,9 +202,16 @@ def _content(file: Path, dimensions: int) -> NDArray[np.uint8]:
     """What an IDX file holds; read once, unless it was changed since."""
     try:
         status = file.stat()
+        # By name: to hash a path and to compare it takes longer than to read an image.
+        key = (str(file), dimensions, status.st_size, status.st_mtime_ns)
+        if (kept := _kept.get(key)) is not None:
+            return kept
         with _lock:  # Else several threads would decompress the same file.
-            # Kept by name: to hash a path and to compare it takes longer than to read an image.
-            return _read(str(file), dimensions, status.st_size, status.st_mtime_ns)
+            values = _kept[key] if key in _kept else _read(file, dimensions)
+            for oldest in list(_kept)[: 1 - _MOST_KEPT]:
+                del _kept[oldest]
+            _kept[key] = values
+        return values
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ImageError(
             f"expected an intact gzip file. Received: {error}. Download it again", file
@@ -209,10 +224,9 @@ def _content(file: Path, dimensions: int) -> NDArray[np.uint8]:
         raise ImageError(f"cannot be read: {error.strerror or error}", file) from None
 
 
-@lru_cache(_KEPT)
-def _read(name: str, dimensions: int, size: int, changed: int) -> NDArray[np.uint8]:
-    """The uint8 array of a file, which was changed then and is that large."""
-    file, what = Path(name), _DIMENSIONS[dimensions]
+def _read(file: Path, dimensions: int) -> NDArray[np.uint8]:
+    """The uint8 array in a file."""
+    what = _DIMENSIONS[dimensions]
     with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as content:
         header = content.read(4 + 4 * dimensions)
         if not header.startswith(start := bytes((0, 0, 8, dimensions))):

@@ -131,8 +131,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         ImageError: there is no such file, it is a folder, empty, too large or unreadable.
     """
-    if idx.is_member(path):
-        return idx.read_member(path)
+    if (place := idx.place(path)) is not None:
+        return idx.read_member(*place)
     try:
         # Before open(), which waits for a pipe's other end and calls a folder on Windows forbidden.
         status = Path(path).stat()
@@ -159,7 +159,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def is_there(path: Path) -> bool:
     """Whether :func:`read_bytes` would find something: a file, or an image in an IDX file."""
-    return path.is_file() or idx.is_member(path)
+    return path.is_file() or idx.place(path) is not None
 
 
 def read(
