@@ -82,6 +82,11 @@ def list_images(source: Path) -> Listing:
         listing = _list_idx(source) or _list_folder(source)
     elif source.is_file() and source.suffix.lower() in MANIFEST_SUFFIXES:
         listing = _list_manifest(source)
+    elif idx.is_images_name(source) and source.exists():
+        raise DataError(
+            f"Expected the folder in which {source.name} and the file of its labels lie. "
+            f"Received: {source}. Give {source.parent}"
+        )
     elif source.exists():
         raise DataError(
             f"Expected a folder with one sub-folder per class, or a .csv or .tsv manifest. "

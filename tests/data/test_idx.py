@@ -319,6 +319,11 @@ def test_names_that_do_not_fit(tmp_path, text, said):
     assert said in refusal(tmp_path)
 
 
+def test_the_folder_is_to_be_given(tmp_path):
+    make(tmp_path)
+    assert f"Give {tmp_path}" in refusal(tmp_path / "train-images-idx3-ubyte.gz")
+
+
 def test_a_folder_above_says_where_they_are(tmp_path):
     make(tmp_path / "MNIST" / "raw")
     assert f"Its IDX files are in {tmp_path / 'MNIST' / 'raw'}: give that folder." in refusal(
