@@ -38,6 +38,10 @@ from .precision import Choice, choose_precision, is_short, may_be_faster
 from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
 
+#: So many images take minutes: what is to be said of their size is said before they are read.
+#: Else nothing comes before an error about them.
+_MANY = 5000
+
 
 def run(
     recipe: Recipe,
@@ -125,8 +129,10 @@ def _run(
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
-    for remark in size_remarks(listing, spec.input):
-        observer.note(remark)
+    hints = list(size_remarks(listing, spec.input))
+    if are_many := len(listing.entries) >= _MANY:
+        for hint in hints:
+            observer.note(hint)
     trunk = Later(spec.build)
     litert = LiteRTTrunk(spec, trunk, observer)
     unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
@@ -146,6 +152,9 @@ def _run(
     checkpoint.check(dataset, spec.description(REFERENCE))
     for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
+    if not are_many:
+        for hint in hints:
+            observer.note(hint)
     recipe = dataclasses.replace(recipe, views=view_count(recipe, dataset))
     views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))
     if show_input:
