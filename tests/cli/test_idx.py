@@ -52,10 +52,15 @@ def test_a_run(trained):
     assert trained.metadata["metrics"]["test"]["accuracy"] == 1
 
 
-def test_the_command_ends_with_an_image_to_try(cli, data, tmp_path):
+@pytest.mark.parametrize(("many", "first"), [(40, "Small images: "), (41, "40 images of 2 ")])
+def test_the_command(cli, data, tmp_path, monkeypatch, many, first):
+    monkeypatch.setattr("cnntransfer.training.run._MANY", many)
     options = ["--image-size", 64, "--epochs", 2, "-o", tmp_path / "out"]
     code, _, err = cli("finetune", data, *options)
     assert code == 0
+    said = [line for line in err.splitlines() if line.startswith(("Small images: ", "40 images"))]
+    assert len(said) == 2
+    assert said[0].startswith(first)
     (line,) = [line for line in err.splitlines() if line.startswith("Next: ")]
     assert f"{data / TRAIN}/000" in line
 
