@@ -4,20 +4,18 @@ import csv
 import gzip
 import io
 import json
-import struct
 
 import numpy as np
 import pytest
 
 from cnntransfer.recipe import Recipe
-from tests.conftest import SMALL_RECIPE
+from tests.conftest import SMALL_RECIPE, idx_bytes
 
 TRAIN, T10K = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"
 
 
 def write(folder, name, values):
-    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
-    (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(header + values.tobytes()))
+    (folder / f"{name}-ubyte.gz").write_bytes(gzip.compress(idx_bytes(values)))
 
 
 @pytest.fixture(scope="module")

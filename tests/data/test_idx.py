@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import struct
 import threading
 
 import numpy as np
@@ -24,20 +23,16 @@ from cnntransfer.data.images import (
 )
 from cnntransfer.data.index import images_below, list_images
 from cnntransfer.errors import DataError, ImageError
+from tests.conftest import idx_bytes
 
 RANDOM = np.random.default_rng(0)
 TRAIN = RANDOM.integers(0, 256, (12, 6, 5), np.uint8)
 T10K = RANDOM.integers(0, 256, (4, 6, 5), np.uint8)
 
 
-def encoded(values, magic=None):
-    magic = bytes((0, 0, 8, values.ndim)) if magic is None else magic
-    return magic + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
-
-
 def write(folder, name, values, *, compressed=True):
     folder.mkdir(parents=True, exist_ok=True)
-    data = encoded(values) if isinstance(values, np.ndarray) else values
+    data = idx_bytes(values) if isinstance(values, np.ndarray) else values
     path = folder / (f"{name}.gz" if compressed else name)
     path.write_bytes(gzip.compress(data) if compressed else data)
     return path
@@ -238,7 +233,7 @@ def test_it_says_which_numbers_there_are(tmp_path):
         read_bytes(path)
 
 
-IMAGES, LABELS = encoded(TRAIN), encoded(np.zeros(12, np.uint8))
+IMAGES, LABELS = idx_bytes(TRAIN), idx_bytes(np.zeros(12, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +248,7 @@ IMAGES, LABELS = encoded(TRAIN), encoded(np.zeros(12, np.uint8))
         (IMAGES, LABELS[:-1], "expected 12 labels, 12 bytes after the header. Received: 11"),
         (
             IMAGES,
-            encoded(np.zeros(11, np.uint8)),
+            idx_bytes(np.zeros(11, np.uint8)),
             "expected 12 labels, one for each image in train-images",
         ),
         (
@@ -266,13 +261,13 @@ IMAGES, LABELS = encoded(TRAIN), encoded(np.zeros(12, np.uint8))
             IMAGES,
             "an IDX file of labels, which begins with 00 00 08 01. Received: 00 00 08 03",
         ),
-        (encoded(TRAIN, b"\0\0\x0d\x03"), LABELS, "Received: 00 00 0d 03"),
+        (idx_bytes(TRAIN, b"\0\0\x0d\x03"), LABELS, "Received: 00 00 0d 03"),
         (b"", LABELS, "Received: an empty file"),
         (b"<html>not found</html>", LABELS, "Received: 3c 68 74 6d"),
         (IMAGES[:9], LABELS, "expected a header of 16 bytes. Received: 9 bytes"),
         (
-            encoded(TRAIN[:0]),
-            encoded(np.zeros(0, np.uint8)),
+            idx_bytes(TRAIN[:0]),
+            idx_bytes(np.zeros(0, np.uint8)),
             "expected images. Received: a header that says none",
         ),
         (b"\0\0\x08\x03" + b"\xff" * 12, LABELS, "is larger than 2048 MB"),
