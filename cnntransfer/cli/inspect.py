@@ -96,9 +96,9 @@ def command(
     """Show what a network, or a textbook's layer, is made of.
 
     NAME is a network that 'backbones' lists, as 'finetune' sees it: from pixels to the last map.
-    MODEL is a bundle. Of each layer: window, output, parameters, multiply-adds, bytes of its output for one
-    image, receptive field and jump (its stride) in pixels, and whether its weights are trained. No
-    weights are needed.
+    MODEL is a bundle. Of each layer: window, output, parameters, multiply-adds, bytes of its
+    output for one image, receptive field and jump (its stride) in pixels, and whether its weights
+    are trained. No weights are needed.
 
     LAYER is conv, depthwise, separable, pool or dense: what comes out, and the formulas with your
     numbers in them.

@@ -250,7 +250,7 @@ HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
-#: All layers at once, from random weights. Named as the stage that --finetune-epochs and so on mean.
+#: All layers at once, from random weights; by the name that --finetune-epochs and so on go by.
 SCRATCH_STAGE = dataclasses.replace(
     FINETUNE_STAGE,
     unfreeze="all",

@@ -8,7 +8,7 @@ from cnntransfer.models.backbones import BACKBONES, Preprocessing
 from cnntransfer.models.preprocessing import LAYER_NAME, preprocess
 
 SIDE = 16
-MODULES = {backbone.module: backbone.preprocessing for backbone in BACKBONES.values()}
+MODULES = {b.module: b.preprocessing for b in BACKBONES.values() if b.is_pretrained}
 
 
 @pytest.fixture

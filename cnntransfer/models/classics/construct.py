@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...frameworks import keras
@@ -58,6 +58,28 @@ def conv(x: Any, filters: int, kernel: int, name: str, **options: Any) -> Any:
     """A convolution with bias and ReLU; ``same`` padding and stride 1 unless told otherwise."""
     defaults = {"padding": "same", "activation": "relu", "kernel_initializer": "he_normal"}
     return keras().layers.Conv2D(filters, kernel, name=name, **{**defaults, **options})(x)
+
+
+def side_by_side(
+    convolution: Callable[[Any, str], Any], x: Any, channels: Sequence[Sequence[int]], name: str
+) -> Any:
+    """Convolutions that see some channels each, and their maps next to each other.
+
+    Layers of their own, not one of several groups: a step of training LeNet-5 on a processor takes
+    30 times as long with Keras' groups.
+
+    Args:
+        convolution: Makes one of a tensor and a name.
+        x: A map.
+        channels: Numbers of those that each of them sees.
+        name: Of all together; with a number, of each.
+    """
+    k = keras()
+    parts = []
+    for number, seen in enumerate(channels, start=1):
+        chosen = x if len(seen) == x.shape[-1] else k.ops.take(x, list(seen), axis=-1)
+        parts.append(convolution(chosen, f"{name}_{number}"))
+    return k.layers.Concatenate(name=name)(parts)
 
 
 def hidden(x: Any, units: int, name: str) -> Any:

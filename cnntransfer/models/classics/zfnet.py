@@ -2,8 +2,8 @@
 arXiv:1311.2901, section 3 and figure 3.
 
 AlexNet with a first layer of 7x7 and stride 2, which keeps what 11x11 and stride 4 lost, and
-without groups. Maps have the sizes of figure 3: 110, 55, 26, 13, 6; so the first two poolings round up.
-Without contrast normalisation, see :mod:`cnntransfer.models.classics`.
+without groups. Maps have the sizes of figure 3: 110, 55, 26, 13, 6; so the first two poolings round
+up. Without contrast normalisation, see :mod:`cnntransfer.models.classics`.
 """
 
 from __future__ import annotations
