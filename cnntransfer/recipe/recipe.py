@@ -149,7 +149,9 @@ class Recipe:
 
     def _from_scratch(self) -> Recipe:
         """A copy that trains all layers from random weights."""
-        return dataclasses.replace(self, **FROM_SCRATCH)
+        # The penalty that suits a head on pretrained features holds all other layers back.
+        head = dataclasses.replace(self.head, l2=0.0) if self.head.l2 == AUTO else self.head
+        return dataclasses.replace(self, **FROM_SCRATCH, head=head)
 
     def finding_rates(self) -> Recipe:
         """A copy in which the learning rate of every stage that learns step by step is ``auto``.

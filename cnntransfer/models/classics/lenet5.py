@@ -14,6 +14,8 @@ from typing import Any
 from ...frameworks import keras
 from .construct import constructor, flat_top, side_by_side
 
+#: Kernels begin evenly spread, the more inputs the smaller, as in the paper's appendix A.
+_TANH = {"activation": "tanh", "kernel_initializer": "lecun_uniform"}
 #: Table I: which of the six maps of S2 each of the sixteen of C3 sees.
 _SEEN = (
     *((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5)),
@@ -25,12 +27,12 @@ _SEEN = (
 
 def _trunk(x: Any) -> Any:
     layers = keras().layers
-    x = layers.Conv2D(6, 5, activation="tanh", name="c1")(x)
+    x = layers.Conv2D(6, 5, name="c1", **_TANH)(x)
     x = _subsampled(x, "s2")
     x = side_by_side(_of_one, x, _SEEN, "c3")
     x = _subsampled(x, "s4")
-    x = layers.Conv2D(120, 5, activation="tanh", name="c5")(x)
-    return layers.Dense(84, activation="tanh", name="f6")(x)
+    x = layers.Conv2D(120, 5, name="c5", **_TANH)(x)
+    return layers.Dense(84, name="f6", **_TANH)(x)
 
 
 def _subsampled(x: Any, name: str) -> Any:
@@ -42,7 +44,7 @@ def _subsampled(x: Any, name: str) -> Any:
 
 
 def _of_one(x: Any, name: str) -> Any:
-    return keras().layers.Conv2D(1, 5, activation="tanh", name=name)(x)
+    return keras().layers.Conv2D(1, 5, name=name, **_TANH)(x)
 
 
 LeNet5 = constructor("lenet5", _trunk, flat_top, (32, 32, 1), classes=10)
