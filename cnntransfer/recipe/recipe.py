@@ -45,7 +45,10 @@ class Recipe:
     )
     backbone: str = setting("mobilenet", str, "Pretrained network.", metavar="NAME")
     weights: str = setting(
-        "auto", str, "Weights file, 'auto' to look it up, 'none' for random.", metavar="FILE|none"
+        "auto",
+        str,
+        "Weights file, 'auto' to look it up, 'none' for random ones, all of which train.",
+        metavar="FILE|none",
     )
     image_size: tuple[int, int] | None = setting(
         None,

@@ -22,7 +22,8 @@ def trained(tmp_path_factory):
             "backbone": "lenet5",
             "weights": "none",
             "batch_size": 8,
-            "stages.finetune.epochs": 2,
+            "stages.finetune.epochs": 6,
+            "stages.finetune.learning_rate": 0.003,
             "stages.finetune.precision": "float32",
         }
     )
@@ -34,7 +35,7 @@ def test_all_layers_are_trained_in_one_stage(trained):
     (stage,) = recipe.stages
     assert (stage.unfreeze, recipe.feature_blocks, recipe.views) == ("all", 1, 1)
     assert stage.train_batch_normalization
-    assert [row["stage"] for row in trained.read_table("history")] == ["finetune"] * 2
+    assert [row["stage"] for row in trained.read_table("history")] == ["finetune"] * 6
     assert trained.metadata["weights"] == {
         "source": "random",
         "file": None,
