@@ -34,6 +34,7 @@ _EXAMPLES = example(
     "cnntransfer finetune photos/ --backbone resnet50 --augmentation strong",
     "cnntransfer finetune photos/ --preset best",
     "cnntransfer finetune photos/ --unfreeze block5 --backbone vgg16 -o runs/vgg",
+    "cnntransfer finetune digits/ --backbone lenet5 --weights none",
     "cnntransfer finetune --config runs/photos-mobilenet/recipe.yaml",
     "cnntransfer finetune --resume runs/vgg",
 )

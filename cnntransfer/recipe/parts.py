@@ -255,6 +255,14 @@ HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
 )
+#: All layers at once, from random weights; by the name that --finetune-epochs and so on go by.
+SCRATCH_STAGE = dataclasses.replace(
+    FINETUNE_STAGE,
+    unfreeze="all",
+    learning_rate=1e-3,
+    patience=FINETUNE_STAGE.epochs,
+    train_batch_normalization=True,
+)
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
 #: averaged over the steps, of which there are as many as the cosine is long: it is at its end that
 #: they settle.
