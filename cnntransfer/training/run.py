@@ -129,7 +129,8 @@ def _run(
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
-    hints = list(size_remarks(listing, spec.input))
+    # They are about networks that were trained on photos; those of textbooks are made for less.
+    hints = list(size_remarks(listing, spec.input)) if weights.path is not None else []
     if are_many := len(listing.entries) >= _MANY:
         for hint in hints:
             observer.note(hint)
