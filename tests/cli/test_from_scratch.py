@@ -65,7 +65,8 @@ def test_predict_export_and_inspect_know_it(cli, trained, tmp_path):
     make_photos(tmp_path / "photos", per_class=1)
     code, out, _ = cli("predict", "-m", trained.path, image, "--json")
     assert code == 0
-    assert sum(json.loads(out)["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    top = json.loads(out)["predictions"][0]["top"]
+    assert sum(one["probability"] for one in top) == pytest.approx(1, abs=1e-5)
     code, out, _ = cli("export", trained.path, "--format", "keras", "-o", tmp_path / "out")
     assert code == 0
     assert "Same as predict" in out
