@@ -8,11 +8,11 @@ import pytest
 from cnntransfer.bundle import Bundle
 from cnntransfer.errors import ExitCode
 from cnntransfer.recipe import Recipe
-from tests.conftest import make_photos
+from tests.conftest import Notes, make_photos
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def run_and_notes(tmp_path_factory):
     """LeNet-5, trained on pictures of stripes: the recipe is what ``--weights none`` means."""
     from cnntransfer.training.run import run
 
@@ -27,7 +27,19 @@ def trained(tmp_path_factory):
             "stages.finetune.precision": "float32",
         }
     )
-    return run(recipe, folder / "run")
+    notes = Notes()
+    return run(recipe, folder / "run", observer=notes), notes.said
+
+
+@pytest.fixture(scope="module")
+def trained(run_and_notes):
+    return run_and_notes[0]
+
+
+def test_small_images_are_no_news_for_a_network_that_is_made_for_them(run_and_notes):
+    _, said = run_and_notes
+    assert said[0].startswith("30 images of 3 classes")
+    assert not [note for note in said if "--image-size" in note]
 
 
 def test_all_layers_are_trained_in_one_stage(trained):
