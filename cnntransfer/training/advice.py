@@ -12,16 +12,21 @@ from ..metrics import Evaluation
 #: In points of accuracy, as fractions.
 _ABOVE_CHANCE = 0.05
 _LEARNED_BY_HEART = 0.25
+#: What to try where nothing was learned, by whether the weights were pretrained.
+_RESORTS = {True: "try --preset best", False: "start from pretrained weights instead"}
 #: A class with fewer validation images may be missed by chance.
 _ENOUGH = 3
 
 
-def advice(validation: Evaluation, history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def advice(
+    validation: Evaluation, history: Sequence[Mapping[str, Any]], *, is_pretrained: bool = True
+) -> Iterator[str]:
     """One line for everything that looks wrong, with what to try.
 
     Args:
         validation: The figures of the validation images.
         history: The run's rows, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
+        is_pretrained: Whether the network began with pretrained weights.
     """
     confusion = np.array(validation.confusion)
     guessing = confusion.sum(axis=1).max() / validation.images
@@ -32,7 +37,7 @@ def advice(validation: Evaluation, history: Sequence[Mapping[str, Any]]) -> Iter
             f"Validation accuracy {validation.accuracy:.0%} (95 % interval {interval.low:.0%} to "
             f"{interval.high:.0%}) is hardly above guessing the most "
             f"frequent class ({guessing:.0%}). Are the photos in the right folders? Look at what "
-            "the network sees with --show-input, or try --preset best"
+            f"the network sees with --show-input, or {_RESORTS[is_pretrained]}"
         )
     predicted = confusion.sum(axis=0)
     missed = [

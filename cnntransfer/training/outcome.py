@@ -124,7 +124,7 @@ def write(
             is_tuned=trained.classifier is not None,
         )
     for notes in (
-        advice(metrics["val"], trained.history),
+        advice(metrics["val"], trained.history, is_pretrained=is_pretrained),
         remark(dataset, suspects),
         remarks(dataset, alike),
     ):

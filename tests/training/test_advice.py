@@ -33,6 +33,8 @@ def test_chance_level(confusion):
     (line,) = advice(judged(confusion), history(0.4, 0.33))
     assert line.startswith("Validation accuracy 3")
     assert "guessing the most frequent class (33%)" in line
+    (line,) = advice(judged(confusion), history(0.4, 0.33), is_pretrained=False)
+    assert line.endswith("--show-input, or start from pretrained weights instead")
 
 
 def test_a_class_that_is_never_predicted():
