@@ -453,6 +453,6 @@ def test_what_is_asked_for_comes_before_what_random_weights_mean(tmp_path):
     assert own.override({"weights": "none"}).stages == own.stages
 
 
-def test_the_head_alone_is_no_stage_of_random_weights():
-    with pytest.raises(UsageError, match=r"use --finetune-epochs and so on\.$"):
-        Recipe().override({"weights": "none", "stages.head.epochs": 3})
+def test_the_head_s_options_are_those_of_the_only_stage_of_random_weights():
+    recipe = Recipe().override({"weights": "none", "stages.head.epochs": 3})
+    assert [(stage.name, stage.epochs) for stage in recipe.stages] == [("finetune", 3)]

@@ -15,6 +15,7 @@ from .parts import (
     HEAD_STAGE,
     OF_HIDDEN_LAYERS,
     PRECISIONS,
+    SCRATCH_STAGE,
     Augmentation,
     BatchAugmentation,
     Head,
@@ -29,11 +30,6 @@ RESIZES = ("stretch", "crop", "letterbox")
 POOLINGS = ("avg", "max")
 #: The word for weights that are random.
 RANDOM = "none"
-#: How to get a stage that is not there.
-_HINTS = {
-    "finetune": " Add it with --unfreeze.",
-    "head": " With random weights all layers train at once: use --finetune-epochs and so on.",
-}
 
 
 @dataclass(frozen=True)
@@ -181,6 +177,7 @@ class Recipe:
         ``stages.NAME.SETTING`` changes the stage of that name. Setting ``unfreeze`` of the
         ``finetune`` stage adds that stage when it is not there yet. Setting ``weights`` to ``none``
         makes one stage of all layers of a preset's stages, unless ``unfreeze`` is ``none``, too.
+        ``stages.head`` then means that one.
 
         Raises:
             UsageError: an unknown setting, a value out of range, or no stage of that name.
@@ -209,10 +206,12 @@ class Recipe:
         if unfreezes:
             stages.setdefault("finetune", FINETUNE_STAGE)
         for name, key, value in staged:
+            if name == HEAD_STAGE.name and set(stages) == {SCRATCH_STAGE.name}:
+                name = SCRATCH_STAGE.name  # It trains the head, too.
             if name not in stages:
                 if key == "unfreeze":
                     continue  # "none": no such stage is what was asked for.
-                hint = _HINTS.get(name, "")
+                hint = " Add it with --unfreeze." if name == "finetune" else ""
                 raise UsageError(
                     f"{key}: expected a recipe with a stage {name!r}. Received: the stages "
                     f"{', '.join(stages)}.{hint}"
