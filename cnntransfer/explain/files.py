@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OutputError
-from ..storage import atomic_file
+from ..storage import atomic_file, check_target
 from .explanation import DPI, Explanation
 
 _LONGEST_NAME = 80
@@ -22,9 +22,13 @@ class Folder:
         path: The folder; made when the first file is written.
         arrays: Whether raw arrays are written too.
         overwrite: Whether files that are there already may be replaced.
+
+    Raises:
+        OutputError: nothing can be written there. That is known before anything is computed.
     """
 
     def __init__(self, path: Path, *, arrays: bool = False, overwrite: bool = False) -> None:
+        check_target(path / "picture.png", overwrite=True)
         self._path, self._arrays, self._overwrite = path, arrays, overwrite
         self._taken: set[str] = set()
 
