@@ -94,6 +94,8 @@ def command(
         if source.is_dir():
             check_apart(target, source)  # Else they would be photos of the next run.
     folder = Folder(target, arrays=npy, overwrite=overwrite)
+    if chosen.of is Of.EACH_IMAGE:
+        folder.check(paths, chosen.name)
     subject = Subject.open(model, with_classes=chosen.explains_class, observer=console)
     rejected: list[ImageError] = []
     found = []

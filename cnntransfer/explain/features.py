@@ -48,7 +48,10 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
     else:
         ((name, values),) = maps.items()
         rows = _all_channels(name, values, options)
-    legend = "each map from its smallest (dark) to its largest number (light), strongest first"
+    legend = (
+        "each map from its smallest (dark) to its largest number (light); below, the channel, "
+        "strongest first"
+    )
     title = f"{subject.name}: what its layers make of {photo.path.name}"
     draw = partial(draw_sheet, rows=rows, title=title, legend=legend)
     facts = {"file": str(photo.path), "layers": list(maps)}

@@ -59,7 +59,7 @@ def explain(subject: Subject, photos: Sequence[Photo], options: Options) -> Expl
         Row(
             f"channel {channel}",
             [_crop(photos[image], box) for image, box in zip(images, own, strict=True)],
-            [f"{value:.3g}" for value in values],
+            [f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}" for value in values],
         )
         for channel, images, own, values in zip(channels, best, boxes, activations, strict=True)
     ]

@@ -63,6 +63,12 @@ class TestOutput:
         message = "Expected a folder that can be written. Received: /proc"
         refused(ExitCode.OUTPUT, message, "mobilenet", photo, "-o", "/proc/pictures")
 
+    def test_is_there_already(self, refused, photo, tmp_path):
+        (tmp_path / "explanations").mkdir()
+        (tmp_path / "explanations" / "blue-gradcam++.png").write_text("mine")
+        message = "--output: expected a folder without blue-gradcam++.png. Received: explanations"
+        refused(ExitCode.OUTPUT, message, "mobilenet", photo, "--method", "gradcam++")
+
     @pytest.mark.parametrize("output", ["photos", "photos/explanations"])
     def test_is_among_the_photos(self, refused, tmp_path, output):
         """They would be photos of the next run."""
