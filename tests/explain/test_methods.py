@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cnntransfer.errors import DataError, MissingDependencyError, UsageError
-from cnntransfer.explain import METHODS, Of, Options, get_method, occlusion
+from cnntransfer.explain import METHODS, Of, Options, get_method, gradcam, occlusion
 from cnntransfer.explain import integrated_gradients as ig
 from cnntransfer.explain.explanation import Photo
 from cnntransfer.explain.gradcam import gradcam_plus_plus_weights, gradcam_weights
@@ -85,6 +85,16 @@ class TestGradCam:
         assert result.facts["layers"] == ["low"]
         assert result.arrays["heat"].shape == (12, 12)
         assert result.arrays["heat"].min() >= 0
+
+    def test_no_evidence_is_said(self, plain, photo, monkeypatch):
+        """A class may be likely because more speaks against the others."""
+        maps = [(np.ones((3, 3, 5), np.float32), np.full((3, 3, 5), -1, np.float32))]
+        monkeypatch.setattr(gradcam, "map_gradients", lambda *_: maps)
+        result = explained("gradcam", plain, [photo], target="owl")
+        assert not result.arrays["heat"].any()
+        (remark,) = result.remarks
+        assert "nowhere does the map speak for 'owl'" in remark
+        assert explained("gradcam++", plain, [photo]).remarks
 
     def test_without_maps_there_is_nothing_to_see(self, linear, photo):
         with pytest.raises(UsageError, match="maps of more than one place"):

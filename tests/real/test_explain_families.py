@@ -182,3 +182,37 @@ def test_maps_add_up_to_the_logit(case):
     total = sum(float((values * gradients).sum(dtype=np.float64)) for values, gradients in parts)
     difference = float(logits[0, 1]) - float(nothing[0, 1])
     assert total == pytest.approx(difference, rel=1e-3, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def tuned_bundle(small_recipe, tmp_path_factory):
+    """One of which layers of the backbone were trained."""
+    from cnntransfer.training.run import run
+
+    stage = {"stages.finetune.unfreeze": "block13", "stages.finetune.epochs": 1}
+    recipe = small_recipe.override(stage)
+    return run(recipe, tmp_path_factory.mktemp("runs") / "tuned")
+
+
+@pytest.mark.parametrize("kind", ["bundle", "tuned_bundle"])
+def test_every_method_on_bundles(request, kind, tmp_path):
+    subject = Subject.of_bundle(request.getfixturevalue(kind))
+    for name in METHODS:
+        check(subject, explained(subject, name), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "resnet50"])
+def test_every_method_on_networks_with_their_own_top(weights, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(integrated_gradients, "_PARTS", 2)
+    monkeypatch.setattr(integrated_gradients, "_MOST", 6)
+    subject = Subject.open(name)
+    for method in METHODS:
+        check(subject, explained(subject, method), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "densenet121"])
+def test_methods_without_class_on_networks_without_top(weights, name, tmp_path):
+    subject = Subject.open(name, with_classes=False)
+    for method in METHODS.values():
+        if not method.explains_class:
+            check(subject, explained(subject, method.name), tmp_path)
