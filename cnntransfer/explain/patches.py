@@ -99,11 +99,13 @@ def _peaks(
 
 
 def _channels(peaks: NDArray[np.float32], name: str, options: Options) -> list[int]:
-    """The channel that was asked for, or those that stand out most from their own mean."""
+    """The channel that was asked for, or those whose best photos stand out most from their mean."""
     count = peaks.shape[1]
     if options.channel is None:
         spread = peaks.std(axis=0)
-        outstanding = (peaks.max(axis=0) - peaks.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        # All crops that are shown, not the best alone: that is one that nothing else excites.
+        best = np.sort(peaks, axis=0)[-options.top :].mean(axis=0)
+        outstanding = (best - peaks.mean(axis=0)) / np.where(spread > 0, spread, 1)
         return list(strongest(outstanding, options.channels))
     if options.channel >= count:
         raise UsageError(

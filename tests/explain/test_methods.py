@@ -12,6 +12,7 @@ from cnntransfer.explain import integrated_gradients as ig
 from cnntransfer.explain.explanation import Photo
 from cnntransfer.explain.gradcam import gradcam_plus_plus_weights, gradcam_weights
 from cnntransfer.explain.gradients import score_gradients
+from cnntransfer.explain.patches import _channels
 from cnntransfer.frameworks import keras
 from tests.explain.conftest import image_input, subject_of
 
@@ -376,3 +377,12 @@ def test_an_unknown_method_is_an_error():
 def test_every_option_is_taken_by_some_method():
     taken = {name for method in METHODS.values() for name in method.takes}
     assert taken == set(vars(Options()))
+
+
+def test_channels_of_patches_are_those_that_several_photos_excite():
+    """Not one that is silent but for a single photo."""
+    peaks = np.zeros((12, 3), np.float32)
+    peaks[0, 0] = 9
+    peaks[:3, 1] = 5
+    assert _channels(peaks, "layer", Options(top=3, channels=1)) == [1]
+    assert _channels(peaks, "layer", Options(top=1, channels=1)) == [0]
