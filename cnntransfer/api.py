@@ -321,6 +321,7 @@ def compare(
     subset: str | None = None,
     *,
     mistakes: int = MISTAKES,
+    vote: bool = False,
     observer: Observer = SILENT,
 ) -> Comparison:
     """Measure several models on the same labelled images; see :mod:`cnntransfer.comparison`.
@@ -331,10 +332,11 @@ def compare(
         data: Folder with one sub-folder per class, or a manifest.
         subset: Which of the images.
         mistakes: How many of the most confident mistakes of every model to name.
+        vote: Whether to judge what they say together, too, by mean and by majority.
         observer: Hears of progress.
 
     Raises:
-        UsageError: no model, or one of them twice.
+        UsageError: no model, one of them twice, or they cannot vote.
         CnnTransferError: another of its kinds, as for :meth:`Run.evaluate`.
 
     >>> result = compare(["runs/fast", "runs/best"], "new_photos/")      # doctest: +SKIP
@@ -349,4 +351,5 @@ def compare(
         for model in models
     ]
     bundles = distinct((name, run.bundle) for name, run in runs)
-    return compare_bundles(bundles, Path(data).expanduser(), subset, observer, mistakes)
+    source = Path(data).expanduser()
+    return compare_bundles(bundles, source, subset, observer, mistakes, vote=vote)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .answers import Answered, Answers, ask
 from .bundle import Bundle
+from .committee import check_members, with_votes
 from .errors import UsageError
 from .evaluate import MISTAKES, BundleEvaluation, judge
 from .progress import SILENT, Observer
@@ -114,6 +115,8 @@ def compare(
     subset: str | None = None,
     observer: Observer = SILENT,
     mistakes: int = MISTAKES,
+    *,
+    vote: bool = False,
 ) -> Comparison:
     """Judge models on the same images; every other one is tested against the first.
 
@@ -123,13 +126,19 @@ def compare(
         subset: Which of them; see :func:`cnntransfer.answers.ask`.
         observer: Hears of the progress, of images that were trained on and of those left out.
         mistakes: How many of the most confident mistakes of every model to name.
+        vote: Whether to judge what they say together, too; see :mod:`cnntransfer.committee`.
 
     Raises:
+        UsageError: they cannot vote.
         DataError: an image's class is none of a model's, there is no such subset, or no image
             can be read.
         BundleError: a bundle is damaged.
     """
+    if vote:
+        check_members({name: bundle.class_names for name, bundle in bundles.items()})
     answers = ask(bundles, source, subset, observer)
+    if vote:
+        answers = with_votes(answers)
     differences = [image for image in answers.images() if not image.agree]
     differences.sort(key=_confidence_in_error, reverse=True)
     return Comparison(

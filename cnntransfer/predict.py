@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .data.images import read
-from .data.index import image_files
+from .data import idx
+from .data.images import is_there, read
+from .data.index import images_below
 from .engines.litert import LiteRTEngine
 from .errors import DataError, ImageError
 from .parallel import available_cores, ordered_map
@@ -132,19 +133,24 @@ def engine_for(bundle: Bundle, images: int) -> LiteRTEngine:
 
 
 def expand(arguments: Iterable[str | Path]) -> list[Path]:
-    """The image files that files, folders (with all below them) and globs stand for.
+    """The images that files, folders (with all below them) and globs stand for.
+
+    An IDX file stands for all images in it.
 
     Raises:
-        DataError: something does not exist, or a folder or glob holds no image.
+        DataError: something does not exist, a folder or glob holds no image, or an IDX file is
+            damaged.
     """
     paths: list[Path] = []
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = list(image_files(path))
+            found = list(images_below(path))
             if not found:
                 raise DataError(f"Expected images. Received: {path}, a folder without any.")
-        elif path.exists() or path.is_symlink():
+        elif idx.is_images_name(path) and path.exists():
+            found = idx.members(path)
+        elif path.exists() or path.is_symlink() or is_there(path):
             found = [path]
         elif glob.has_magic(str(argument)):
             names = glob.glob(str(argument), recursive=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .data.dataset import relative_name
+from .data.images import is_there
 from .data.index import MANIFEST_SUFFIXES, Entry, Listing, list_images
 from .engines.parity import TOLERANCE
 from .errors import BundleError, DataError, OutputError, counted
@@ -101,7 +102,8 @@ def reproduce(
             raise KeyboardInterrupt from None
         after = {found.names[file]: row for file, row in _read_predictions(again).items()}
         digests = {found.names[row["file"]]: row["digest"] for row in _read_splits(again)}
-    there = [row for row in splits if row["file"] not in set(found.missing)]
+    missing = set(found.missing)
+    there = [row for row in splits if row["file"] not in missing]
     return Reproduction(
         **_compare(before, after),
         same_files=_files(bundle) == _files(again),
@@ -162,7 +164,7 @@ def _find(
     missing: list[str] = []
     for row in splits:
         path = by_name.get(row["file"], root / row["file"])
-        if path.is_file():
+        if is_there(path):
             entries.append(Entry(path, row["label"], row["subset"]))
             names[_shown(path, root)] = row["file"]
         else:

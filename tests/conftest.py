@@ -67,6 +67,12 @@ def make_photos(folder: Path, per_class: int = 10, first: int = 0) -> Path:
     return folder
 
 
+def idx_bytes(values: np.ndarray, magic: bytes | None = None) -> bytes:
+    """A uint8 array as an IDX file, or as one that begins otherwise."""
+    magic = bytes((0, 0, 8, values.ndim)) if magic is None else magic
+    return magic + np.array(values.shape, ">u4").tobytes() + values.tobytes()
+
+
 @pytest.fixture
 def notes() -> Notes:
     """An observer, and what it heard."""

@@ -74,6 +74,7 @@ LAYERS = (
         "predict",
         "own_split",
         "answers",
+        "committee",
         "evaluate",
         "comparison",
     ),

@@ -420,3 +420,39 @@ def test_a_finetune_stage_is_added_by_unfreeze_only():
         Recipe().override({"stages.finetune.epochs": 3})
     with pytest.raises(UsageError, match="Received: the stages warmup"):
         Recipe.from_dict({"stages": [{"name": "warmup"}]}).override({"stages.head.epochs": 3})
+
+
+# ---- Random weights
+
+
+def test_random_weights_train_all_layers_whatever_the_preset(tmp_path):
+    for name in PRESETS:
+        recipe = Recipe().override(preset(name)).override({"weights": "none"})
+        (stage,) = recipe.stages
+        assert (stage.name, stage.unfreeze, stage.learning_rate) == ("finetune", "all", 1e-3)
+        assert (recipe.feature_blocks, recipe.views, recipe.head.l2) == (1, 1, 0.0)
+        assert recipe.fresh_augmentation
+    assert load(tmp_path, "weights: none") == Recipe().override({"weights": "none"})
+    assert load(tmp_path, recipe.to_yaml()) == recipe
+
+
+def test_what_is_asked_for_comes_before_what_random_weights_mean(tmp_path):
+    asked = {
+        "weights": "none",
+        "stages.finetune.epochs": 3,
+        "stages.finetune.unfreeze": "conv5",
+        "feature_blocks": 2,
+        "head": {"l2": 0.1},
+    }
+    recipe = Recipe().override(asked)
+    assert (recipe.stages[0].epochs, recipe.stages[0].unfreeze) == (3, "conv5")
+    assert (recipe.feature_blocks, recipe.head.l2) == (2, 0.1)
+    frozen = Recipe().override({"weights": "none", "stages.finetune.unfreeze": "none"})
+    assert frozen == Recipe(weights="none")
+    own = load(tmp_path, "stages: [{name: mine, epochs: 7}]")
+    assert own.override({"weights": "none"}).stages == own.stages
+
+
+def test_the_head_alone_is_no_stage_of_random_weights():
+    with pytest.raises(UsageError, match=r"use --finetune-epochs and so on\.$"):
+        Recipe().override({"weights": "none", "stages.head.epochs": 3})

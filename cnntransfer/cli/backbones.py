@@ -35,10 +35,11 @@ _DISPENSABLE = ("licence", "min", "input", "features", "top block", "parameters"
 @as_json
 @with_console
 def command(offline: bool, as_json: bool, console: Console) -> None:
-    """List the pretrained networks.
+    """List the networks.
 
     "weights" says where their ImageNet weights were found; "download" means that Keras would
-    fetch them; "top block" is the first that --unfreeze takes. --json lists all blocks.
+    fetch them, "none" that there are none: train it with --weights none. "top block" is the first
+    that --unfreeze takes. --json lists all blocks.
     """
     from ..models.backbones import BACKBONES
     from ..models.weights import candidates
@@ -47,7 +48,8 @@ def command(offline: bool, as_json: bool, console: Console) -> None:
     for backbone in BACKBONES.values():
         found = next(candidates(backbone), None)
         if found or not offline:
-            rows.append((backbone, found.source if found else "download"))
+            missing = "download" if backbone.is_pretrained else "none"
+            rows.append((backbone, found.source if found else missing))
     if as_json:
         print_json(
             [

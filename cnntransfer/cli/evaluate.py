@@ -27,6 +27,7 @@ _FRACTION = Rule(float, minimum=0, maximum=1)
         "cnntransfer evaluate runs/photos-mobilenet my_test_photos.csv --json",
         "cnntransfer evaluate runs/photos-mobilenet photos/ --subset val",
         "cnntransfer evaluate runs/fast runs/best new_photos/ -o answers.csv",
+        "cnntransfer evaluate runs/a runs/b runs/c new_photos/ --vote",
         "cnntransfer evaluate runs/photos-mobilenet new_photos/ --assert-accuracy 0.9",
     )
 )
@@ -44,6 +45,12 @@ _FRACTION = Rule(float, minimum=0, maximum=1)
     callback=checked("--mistakes", Rule(int, minimum=0)),
     help="How many of the most confident mistakes to list, of each model. "
     "[default: 10; of several models with --json only]",
+)
+@click.option(
+    "--vote",
+    is_flag=True,
+    help="Also judge what several models say together: by the mean of their probabilities and by "
+    "majority.",
 )
 @click.option(
     "--assert-accuracy",
@@ -65,6 +72,7 @@ def command(
     data: str,
     subset: str | None,
     mistakes: int | None,
+    vote: bool,
     assert_accuracy: float | None,
     assert_accuracy_lower: float | None,
     output: str | None,
@@ -74,17 +82,18 @@ def command(
 ) -> int:
     """Measure a classifier on labelled images.
 
-    MODEL is a bundle. DATA is a folder with one sub-folder of images per class or a manifest, as
-    for finetune; its classes must be the model's. Measure on images that the model has not been
-    trained on: others flatter the figures. A note says how many of those there are, whatever
-    their names; so does "trained_on" in --json.
+    MODEL is a bundle. DATA is a folder with one sub-folder of images per class, a manifest or
+    anything else that finetune takes; its classes must be the model's. Measure on images that the
+    model has not been trained on: others flatter the figures. A note says how many of those there
+    are, whatever their names; so does "trained_on" in --json.
 
     Every figure comes with a 95 % interval: where it would lie on very many images of the kind.
     Wilson's is for proportions, the bootstrap's for the other figures.
 
     Several models are compared on the same images: their figures side by side, McNemar's exact
     test of every other one against the first (p-values by Holm's method, where there are
-    several), and the images on which they differ.
+    several), and the images on which they differ. With --vote, two more rows of figures are those
+    of the models together.
     """
     from ..answers import write_answers
     from ..comparison import compare
@@ -96,7 +105,7 @@ def command(
         _check_output(target, source, overwrite=overwrite)
     bundles = _open(models, data, console)
     most = MISTAKES if mistakes is None else mistakes
-    result = compare(bundles, source, subset, console, most)
+    result = compare(bundles, source, subset, console, most, vote=vote)
     for file, reason in result.answers.rejected:
         console.note(f"Rejected {file}: {reason}")
     if target is not None:

@@ -34,6 +34,7 @@ _EXAMPLES = example(
     "cnntransfer finetune photos/ --backbone resnet50 --augmentation strong",
     "cnntransfer finetune photos/ --preset best",
     "cnntransfer finetune photos/ --unfreeze block5 --backbone vgg16 -o runs/vgg",
+    "cnntransfer finetune digits/ --backbone lenet5 --weights none",
     "cnntransfer finetune --config runs/photos-mobilenet/recipe.yaml",
     "cnntransfer finetune --resume runs/vgg",
 )
@@ -78,6 +79,7 @@ _AUGMENTATION = "Augmentation of training images"
         "dropout": "dropout",
         "l2": "l2",
         "ensemble": "ensemble",
+        "bagging": "bagging",
     },
     "The head",
 )
@@ -229,8 +231,8 @@ def command(
     """Train a classifier on a folder of images.
 
     DATA is a folder with one sub-folder of images per class; or a folder with train/, val/ and
-    test/ in that form; or a .csv or .tsv manifest with the columns file, label and optionally
-    subset. It is only read.
+    test/ in that form; or one with the IDX files of MNIST or Fashion-MNIST; or a .csv or .tsv
+    manifest with the columns file, label and optionally subset. It is only read.
 
     A pretrained network turns every image into features, once; a new head learns the classes
     from them. With --unfreeze, the network's top layers are then trained too. The result is a
@@ -300,9 +302,11 @@ def _check_alone() -> None:
 
 
 def _held_out_image(bundle: Bundle, data: Path) -> Path:
+    from ..data.images import is_there
+
     root = data if data.is_dir() else data.parent
     files = [root / row["file"] for row in bundle.read_table("predictions")]
-    return next((file for file in files if file.is_file()), data)
+    return next((file for file in files if is_there(file)), data)
 
 
 def _recipe(

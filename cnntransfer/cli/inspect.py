@@ -36,6 +36,7 @@ _QUESTION = {name: name.replace("_", "-") for name in vars(Question())}
     cls=SectionedCommand,
     epilog=example(
         "cnntransfer inspect resnet50 --png resnet50.png",
+        "cnntransfer inspect alexnet --include-top",
         "cnntransfer inspect mobilenet --unfreeze block13 --csv > mobilenet.csv",
         "cnntransfer inspect runs/photos-mobilenet",
         "cnntransfer inspect conv --input 32x32x3 --filters 10 --kernel 5 --stride 1 --padding 2",
@@ -49,7 +50,7 @@ _QUESTION = {name: name.replace("_", "-") for name in vars(Question())}
     is_flag=True,
     cls=SectionedOption,
     section=_NETWORK,
-    help="With the classifier of ImageNet's 1000 classes.",
+    help="With its own classifier, of ImageNet's 1000 classes for most.",
 )
 @setting_options(Stage(), "", {"unfreeze": "unfreeze"}, _NETWORK)
 @click.option(
@@ -94,10 +95,10 @@ def command(
 ) -> None:
     """Show what a network, or a textbook's layer, is made of.
 
-    NAME is a pretrained network, as 'finetune' sees it: from pixels to the last map. MODEL is a
-    bundle. Of each layer: window, output, parameters, multiply-adds, bytes of its output for one
-    image, receptive field and jump (its stride) in pixels, and whether its weights are trained. No
-    weights are needed.
+    NAME is a network that 'backbones' lists, as 'finetune' sees it: from pixels to the last map.
+    MODEL is a bundle. Of each layer: window, output, parameters, multiply-adds, bytes of its
+    output for one image, receptive field and jump (its stride) in pixels, and whether its weights
+    are trained. No weights are needed.
 
     LAYER is conv, depthwise, separable, pool or dense: what comes out, and the formulas with your
     numbers in them.

@@ -84,7 +84,8 @@ def command(
 ) -> int:
     """Say what is on images.
 
-    IMAGE is a file, a folder (with all images below it) or a pattern. Without --model, MobileNet
+    IMAGE is a file, a folder (with all images below it) or a pattern; an IDX file stands for all
+    images in it, and train-images-idx3-ubyte.gz/00017 for one. Without --model, MobileNet
     answers with the 1000 classes of ImageNet.
 
     A model knows nothing but its classes and names one of them whatever it is shown. With --unknown

@@ -28,7 +28,9 @@ def command(backbones: tuple[str, ...], as_json: bool, console: Console) -> int:
     from ..models.backbones import BACKBONES, get_backbone
     from ..models.weights import candidates, check_fits, keras_cache, weights_folders
 
-    chosen = [get_backbone(name) for name in backbones] or list(BACKBONES.values())
+    chosen = [get_backbone(name) for name in backbones] or [
+        backbone for backbone in BACKBONES.values() if backbone.is_pretrained
+    ]
     rows = []
     for backbone in chosen:
         for found in candidates(backbone):
@@ -45,7 +47,10 @@ def command(backbones: tuple[str, ...], as_json: bool, console: Console) -> int:
         print_table(("backbone", "source", "top", "verified", "file"), rows)
     looked = ", ".join(str(folder) for folder in [*weights_folders(), keras_cache()])
     console.note(f"Looked in: this package, {looked}")
-    if missing := [b.name for b in chosen if b.name not in {row[0] for row in rows}]:
+    for name in (backbone.name for backbone in chosen if not backbone.is_pretrained):
+        console.note(f"There are none of {name}: train it with --weights none.")
+    here = {row[0] for row in rows}
+    if missing := [b.name for b in chosen if b.is_pretrained and b.name not in here]:
         named = ", ".join(missing) if backbones else counted(len(missing), "other")
         console.note(
             f"Not here: {named}. Keras "

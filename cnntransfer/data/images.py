@@ -44,6 +44,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import ImageError
+from . import idx
 from .formats import identify_format
 
 #: Larger files are refused unread.
@@ -125,11 +126,13 @@ class _Picture(NamedTuple):
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The content of an image file.
+    """The content of an image file, or of an image in an IDX file.
 
     Raises:
         ImageError: there is no such file, it is a folder, empty, too large or unreadable.
     """
+    if (place := idx.place(path)) is not None:
+        return idx.read_member(*place)
     try:
         # Before open(), which waits for a pipe's other end and calls a folder on Windows forbidden.
         status = Path(path).stat()
@@ -152,6 +155,11 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     if not data:
         raise ImageError("is empty (0 bytes)", path)
     return data
+
+
+def is_there(path: Path) -> bool:
+    """Whether :func:`read_bytes` would find something: a file, or an image in an IDX file."""
+    return path.is_file() or idx.place(path) is not None
 
 
 def read(

@@ -1,10 +1,11 @@
 """Which image files there are, what they are labelled, and which subset the user put them in.
 
-Three layouts are understood; nothing is ever written into them:
+Four layouts are understood; nothing is ever written into them:
 
 - a folder with one sub-folder per class;
 - a folder with ``train/`` and optionally ``val|valid|validation/`` and ``test/``, each with one
   sub-folder per class;
+- a folder with the IDX files of MNIST or Fashion-MNIST, see :mod:`cnntransfer.data.idx`;
 - a manifest: a CSV or TSV file with the columns ``file,label`` and optionally ``subset``.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError, counted, nearest
+from . import idx
 from .formats import IMAGE_SUFFIXES
 
 #: What users call the subsets -> what they are called here.
@@ -34,7 +36,7 @@ MANIFEST_SUFFIXES = {".csv": ",", ".tsv": "\t"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One image file as found: not yet read."""
+    """One image file, or image in an IDX file, as found: not yet read."""
 
     path: Path
     label: str
@@ -74,12 +76,17 @@ def list_images(source: Path) -> Listing:
     """List the labelled images of a folder or manifest.
 
     Raises:
-        DataError: nothing is there, or it has none of the three layouts.
+        DataError: nothing is there, or it has none of the four layouts, or an IDX file is damaged.
     """
     if source.is_dir():
-        listing = _list_folder(source)
+        listing = _list_idx(source) or _list_folder(source)
     elif source.is_file() and source.suffix.lower() in MANIFEST_SUFFIXES:
         listing = _list_manifest(source)
+    elif idx.is_images_name(source) and source.exists():
+        raise DataError(
+            f"Expected the folder in which {source.name} and the file of its labels lie. "
+            f"Received: {source}. Give {source.parent}"
+        )
     elif source.exists():
         raise DataError(
             f"Expected a folder with one sub-folder per class, or a .csv or .tsv manifest. "
@@ -99,6 +106,19 @@ def list_images(source: Path) -> Listing:
 def image_files(folder: Path) -> Iterator[Path]:
     """All files below a folder that are images by their name, sorted, hidden ones left out."""
     return (path for path in visible_files(folder) if is_image_name(path))
+
+
+def images_below(folder: Path) -> Iterator[Path]:
+    """All images below a folder: the files, and what is in IDX files.
+
+    Raises:
+        ImageError: an IDX file is damaged.
+    """
+    for path in visible_files(folder):
+        if idx.is_images_name(path):
+            yield from idx.members(path)
+        elif is_image_name(path):
+            yield path
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
@@ -157,6 +177,21 @@ def _list_folder(source: Path) -> Listing:
                 empty.append(folder.name)
     # A folder that two classes link to is counted once here, but is in both.
     return Listing(source, tuple(entries), max(0, visible - len(entries)), tuple(empty))
+
+
+def _list_idx(source: Path) -> Listing | None:
+    """The images of the IDX files in a folder; ``None`` where there are none."""
+    files = idx.images_files(source)
+    if not files:
+        return None
+    entries = [
+        Entry(path, label, subset)
+        for file, subset in files.items()
+        for path, label in idx.labelled(file)
+    ]
+    read = {*files, *(beside for file in files for beside in idx.files_beside(file))}
+    ignored = sum(1 for path in visible_files(source) if path not in read)
+    return Listing(source, tuple(entries), ignored)
 
 
 def _list_manifest(source: Path) -> Listing:
@@ -241,6 +276,9 @@ def _why_empty(source: Path, listing: Listing) -> str:
     expected = "Expected a folder with one sub-folder of images per class"
     if not source.is_dir():
         return f"{source}: expected at least one line after the header. Received: none."
+    deeper = next((p.parent for p in visible_files(source) if idx.is_images_name(p)), None)
+    if deeper is not None:
+        return f"{expected}. Received: {source}. Its IDX files are in {deeper}: give that folder."
     loose = sum(1 for p in source.iterdir() if p.is_file() and is_image_name(p))
     if loose:
         return (

@@ -22,13 +22,45 @@ _SMALL = 0.5
 _SIZE_STEP, _SMALLEST_SIZE = 32, 96
 
 
-def remarks(listing: Listing, dataset: Dataset, spec: InputSpec, batch_size: int) -> Iterator[str]:
+def size_remarks(listing: Listing, spec: InputSpec) -> Iterator[str]:
+    """What to try instead where the images or what the network sees are small, before all are read.
+
+    Only some files' headers are read: this costs milliseconds, and computing the features of many
+    images at a size that is not the best takes long.
+
+    Args:
+        listing: What was found.
+        spec: The size that the network sees.
+    """
+    height, width = spec.image_size
+    side = min(spec.image_size)
+    if side < 2 * _SIZE_STEP:
+        yield (
+            f"The network sees only {height}x{width} pixels, of which its last layers leave hardly "
+            f"any: --image-size {_SMALLEST_SIZE} is better, for images that are smaller, too"
+        )
+    step = max(1, len(listing.entries) // _SAMPLE)
+    sides = []
+    for entry in listing.entries[::step][:_SAMPLE]:
+        with suppress(ImageError):  # It is going to be rejected.
+            sides.append(min(stored_size(entry.path)))
+    shorter = int(median(sides)) if sides else side
+    if shorter < _SMALL * side:
+        proposed = max(_SMALLEST_SIZE, 2 * shorter // _SIZE_STEP * _SIZE_STEP)
+        smaller = f"--image-size {proposed}, which is faster, or " if proposed < side else ""
+        yield (
+            f"Small images: their shorter side has about {counted(shorter, 'pixel')}, and the "
+            f"network sees them enlarged to {height}x{width}. Try {smaller}--unfreeze 20%, which "
+            "lets the network adapt"
+        )
+
+
+def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str]:
     """One line each: how many images, what was left out, what is suspicious.
 
     Args:
         listing: What was found.
         dataset: What of it can be read, with its subsets.
-        spec: The size that the network sees.
         batch_size: Images per step of training.
     """
     counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
@@ -54,7 +86,6 @@ def remarks(listing: Listing, dataset: Dataset, spec: InputSpec, batch_size: int
             f"Only {counted(counts.get('train', 0), 'training image')}, fewer than a batch "
             f"(batch_size {batch_size})"
         )
-    yield from _small_images(dataset, spec)
     training = dataset.counts().get("train", Counter())
     if training and max(training.values()) >= _UNBALANCED * min(training.values()):
         (most, many), *_, (least, few_of_it) = training.most_common()
@@ -104,28 +135,3 @@ def _two(
     """The names of two photos of a group that differ in something."""
     other = next(sample for sample in group if key(sample) != key(group[0]))
     return " and ".join(dataset.name_of(sample.path) for sample in (group[0], other))
-
-
-def _small_images(dataset: Dataset, spec: InputSpec) -> Iterator[str]:
-    """What to try where most images are enlarged a lot.
-
-    Only some files' headers are read: this costs milliseconds, and needs no image decoded whose
-    features are kept.
-    """
-    step = max(1, len(dataset) // _SAMPLE)
-    sides = []
-    for sample in dataset.samples[::step][:_SAMPLE]:
-        with suppress(ImageError):  # Gone since it was read.
-            sides.append(min(stored_size(sample.path)))
-    side = min(spec.image_size)
-    shorter = int(median(sides)) if sides else side
-    if shorter >= _SMALL * side:
-        return
-    proposed = max(_SMALLEST_SIZE, 2 * shorter // _SIZE_STEP * _SIZE_STEP)
-    smaller = f"--image-size {proposed}, which is faster, or " if proposed < side else ""
-    height, width = spec.image_size
-    yield (
-        f"Small images: their shorter side has about {counted(shorter, 'pixel')}, and the network "
-        f"sees them enlarged to {height}x{width}. Try {smaller}--unfreeze 20%, which lets the "
-        "network adapt"
-    )

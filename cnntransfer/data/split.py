@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
-from ..errors import DataError
+from ..errors import DataError, counted
 from .dataset import Dataset, Sample
 
 
@@ -28,7 +28,8 @@ def split(
     for test.
 
     Raises:
-        DataError: fewer than two classes, or a class with too few different images.
+        DataError: fewer than two classes, no image to train on, or a class with too few different
+            images.
     """
     given = {sample.subset for sample in dataset.samples} - {None}
     validation = 0.0 if "val" in given else validation_split
@@ -38,6 +39,11 @@ def split(
 
     _check_two_classes(dataset)
     open_samples = [s for s in dataset.samples if _is_open(s)]
+    if not open_samples:
+        raise DataError(
+            f"Expected images to train on. Received: {counted(len(dataset), 'image')}, each in "
+            f"{' or '.join(sorted(filter(None, given)))}. Add a training subset."
+        )
     keys = _keys(dataset)
     places = {key: place(key, seed) for key in {keys[s.digest] for s in open_samples}}
     subsets = {key: _subset_at(at, shares) for key, at in places.items()}

@@ -31,7 +31,7 @@ def inspect(
     Args:
         subject: The name or the folder.
         image_size: (height, width) that a network by name is built for; default: its own.
-        include_top: Whether a network by name is to have its ImageNet classifier.
+        include_top: Whether a network by name is to have its own classifier.
         unfreeze: What of a network by name would be trained, in the words of ``finetune``.
         words: What else the caller would have taken, to suggest the nearest.
 
@@ -59,7 +59,7 @@ def inspect(
             + (f" or one of the layers {', '.join(words)}" if words else "")
             + f". Received: {subject!r}.{nearest(subject, [*BACKBONES, *words])}"
         ) from None
-    return of_backbone(backbone, image_size, include_top=include_top, unfreeze=unfreeze or "none")
+    return of_backbone(backbone, image_size, include_top=include_top, unfreeze=unfreeze)
 
 
 def of_backbone(
@@ -67,21 +67,21 @@ def of_backbone(
     image_size: tuple[int, int] | None = None,
     *,
     include_top: bool = False,
-    unfreeze: str = "none",
+    unfreeze: str | None = None,
 ) -> Anatomy:
     """The anatomy of a backbone, which Keras builds; it needs no weights.
 
     Args:
         backbone: The row of the table.
         image_size: (height, width); default: the backbone's own.
-        include_top: Whether with its ImageNet classifier.
-        unfreeze: What would be trained.
+        include_top: Whether with its own classifier.
+        unfreeze: What would be trained; default: nothing, or all where there are no weights.
 
     Raises:
         UsageError: the image size is below the backbone's minimum, or ``unfreeze`` is wrong.
     """
-    top_layers = backbone.cut(unfreeze)
-    if top_layers and include_top:
+    top_layers = backbone.cut(unfreeze or ("none" if backbone.is_pretrained else "all"))
+    if unfreeze and top_layers and include_top:
         raise UsageError(
             "Expected --unfreeze or --include-top. Received: both. A network that is trained "
             "further gets a head of its own instead of that top. Leave one out."
@@ -91,11 +91,15 @@ def of_backbone(
 
     size = image_size or (backbone.default_size, backbone.default_size)
     check_image_size(backbone, size)
-    image = keras().Input((*size, 3), name=INPUT_NAME, dtype="float32")
+    # What is only described needs no numbers, which would be up to 1.4 GB.
+    with keras().StatelessScope(initialize_variables=False):
+        image = keras().Input((*size, 3), name=INPUT_NAME, dtype="float32")
+        graph = graph_of(backbone.full(image) if include_top else backbone.trunk(image))
     if include_top:
-        return measure(backbone.name, placed(graph_of(backbone.full(image)), _nothing))
-    graph = graph_of(backbone.trunk(image))
-    return measure(backbone.name, placed(graph, _marks(graph, backbone, [(top_layers, False)])))
+        marks = _nothing if backbone.is_pretrained else _everything
+        return measure(backbone.name, placed(graph, marks))
+    trained = [(top_layers, not backbone.is_pretrained)]
+    return measure(backbone.name, placed(graph, _marks(graph, backbone, trained)))
 
 
 def of_bundle(bundle: Bundle) -> Anatomy:
@@ -144,6 +148,11 @@ def _marks(graph: Json, backbone: Backbone, stages: Sequence[_Trained]) -> Calla
 def _nothing(entry: Json) -> bool:
     """Of a pretrained network with its own top nothing is trained."""
     return False
+
+
+def _everything(entry: Json) -> bool:
+    """Of a network without weights, all is."""
+    return True
 
 
 def _name(entry: Json) -> str:

@@ -1,4 +1,4 @@
-"""The table of backbones: every constructor of ``keras.applications``, one row each.
+"""The table of backbones: every constructor of ``keras.applications`` and every classic.
 
 Adding a backbone is one row in its family here and one row of blocks in ``blocks.py``.
 Importing this module imports neither TensorFlow nor Keras.
@@ -6,6 +6,7 @@ Importing this module imports neither TensorFlow nor Keras.
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from collections.abc import Iterator
@@ -22,19 +23,20 @@ __all__ = ["BACKBONES", "Backbone", "Preprocessing", "get_backbone"]
 
 @dataclass(frozen=True)
 class Backbone:
-    """One row of the table: a convolutional network that Keras has ImageNet weights for.
+    """One row of the table: a convolutional network, for most of which Keras has ImageNet weights.
 
     "Headless" means built without its classifier (``include_top=False``) and without pooling.
     """
 
     #: Snake-case name, the one that recipes and commands use, such as 'mobilenet_v2'.
     name: str
-    #: Attribute of ``keras.applications``, such as 'MobileNetV2'.
+    #: Attribute of ``keras.applications``, such as 'MobileNetV2', or of a classic's module.
     constructor: str
-    #: Submodule of ``keras.applications`` that holds the matching ``preprocess_input``.
+    #: Submodule of ``keras.applications`` that holds the matching ``preprocess_input``; of a
+    #: classic, the module of ``classics`` that holds its constructor.
     module: str
     preprocessing: Preprocessing
-    #: Side in pixels of the images that the ImageNet weights were made for.
+    #: Side in pixels of the images that the ImageNet weights were made for, or of the paper's.
     default_size: int
     #: Side in pixels of the smallest images that the headless model accepts.
     minimum_size: int
@@ -42,12 +44,22 @@ class Backbone:
     parameters: int
     #: From the top downwards.
     blocks: tuple[Block, ...]
-    #: Name of the file that Keras downloads for ``include_top=True`` and its default size.
+    #: Name of the file that Keras downloads for ``include_top=True`` and its default size; empty
+    #: for classics, of which there is none.
     official_top: str
-    #: Name of the file that Keras downloads for ``include_top=False``.
+    #: Name of the file that Keras downloads for ``include_top=False``; empty for classics.
     official_notop: str
     #: Licence of the official weights and their owner, as far as Keras or the owner say it.
     weights_license: str
+    #: Of its own classifier.
+    classes: int = 1000
+    #: Whether hidden dense layers belong to it, which fit images of ``default_size`` only.
+    is_one_size: bool = False
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether Keras has weights of it; there are none of the classics."""
+        return bool(self.official_notop)
 
     @property
     def features(self) -> int:
@@ -73,16 +85,19 @@ class Backbone:
         return self._build(images, include_top=False, pooling=None)
 
     def full(self, images: Any) -> Any:
-        """Build the model with its ImageNet classifier, with random weights.
+        """Build the model with its own classifier, of ImageNet mostly, with random weights.
 
         Args:
             images: As for :meth:`trunk`, but of ``default_size``: VGG's classifier has one
                 weight per pixel of the last map, so its weights fit no other size.
 
         Returns:
-            A model as from :meth:`trunk`, to probabilities of shape (batch, 1000).
+            A model as from :meth:`trunk`, to probabilities of shape (batch, ``classes``); GoogLeNet
+            has those of its auxiliary classifiers besides.
         """
-        return self._build(images, include_top=True, classes=1000, classifier_activation="softmax")
+        return self._build(
+            images, include_top=True, classes=self.classes, classifier_activation="softmax"
+        )
 
     def own_layers(self, trunk: Any) -> tuple[Any, ...]:
         """The layers of a model from :meth:`trunk` that :meth:`cut` counts, lowest first.
@@ -104,7 +119,7 @@ class Backbone:
     def _build(self, images: Any, **options: Any) -> Any:
         keras = frameworks.keras()
         x = preprocess(images, self.preprocessing)
-        constructor = getattr(keras.applications, self.constructor)
+        constructor = getattr(self._library(), self.constructor)
         # The shape is passed as well because without it Keras does not check the size.
         shape = tuple(x.shape[1:])
         model = constructor(weights=None, input_tensor=x, input_shape=shape, **options)
@@ -112,7 +127,14 @@ class Backbone:
             model = _with_second_scale(model)
         # Most constructors return a model of a list of one input, which warns when it is
         # called on a tensor. This one takes a tensor.
-        return keras.Model(model.inputs[0], model.outputs[0], name=self.name)
+        outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+        return keras.Model(model.inputs[0], outputs, name=self.name)
+
+    def _library(self) -> Any:
+        """What holds the constructor."""
+        if self.is_pretrained:
+            return frameworks.keras().applications
+        return importlib.import_module(f"{__package__}.classics.{self.module}")
 
     def cut(self, unfreeze: str) -> int:
         """Say how many of the trunk's top layers ``unfreeze`` means.
@@ -253,6 +275,32 @@ _CONVNEXT = "MIT (Meta; see github.com/facebookresearch/ConvNeXt)"
 _TF, _CAFFE = Preprocessing.TF, Preprocessing.CAFFE
 _TORCH, _BUILT_IN = Preprocessing.TORCH, Preprocessing.BUILT_IN
 
+#: Columns: name, constructor, default size, smallest size, parameters, classes.
+_Classic = tuple[str, str, int, int, int, int]
+
+
+def _classics(module: str, preprocessing: Preprocessing, *rows: _Classic) -> Iterator[Backbone]:
+    """Networks of ``classics``; one size only where the default and the smallest are the same."""
+    for name, constructor, default_size, minimum_size, parameters, classes in rows:
+        yield Backbone(
+            name=name,
+            constructor=constructor,
+            module=module,
+            preprocessing=preprocessing,
+            default_size=default_size,
+            minimum_size=minimum_size,
+            parameters=parameters,
+            blocks=BLOCKS[name],
+            official_top="",
+            official_notop="",
+            weights_license="none (there are no weights; --weights none trains from random ones)",
+            classes=classes,
+            is_one_size=default_size == minimum_size,
+        )
+
+
+_GREY = Preprocessing.GREY
+
 # fmt: off
 _TABLE: tuple[Iterator[Backbone], ...] = (
     # Simonyan & Zisserman 2014, arXiv:1409.1556
@@ -327,10 +375,32 @@ _TABLE: tuple[Iterator[Backbone], ...] = (
         ("convnext_base",   "ConvNeXtBase",   224,  87_566_464, "convnext_base"),
         ("convnext_large",  "ConvNeXtLarge",  224, 196_230_336, "convnext_large"),
         ("convnext_xlarge", "ConvNeXtXLarge", 224, 348_147_968, "convnext_xlarge")),
+    # The classics; each module names its paper.
+    _classics("lecture_mnist", _GREY,
+        ("lecture_mnist", "LectureMNIST", 28, 28, 37_380, 10)),
+    _classics("lenet5", _GREY,
+        ("lenet5", "LeNet5", 32, 32, 60_000, 10)),
+    _classics("alexnet", _TORCH,
+        ("alexnet", "AlexNet", 227, 227, 56_868_224, 1000)),
+    _classics("zfnet", _TORCH,
+        ("zfnet", "ZFNet", 224, 224, 58_260_608, 1000)),
+    _classics("network_in_network", _TORCH,
+        ("network_in_network", "NetworkInNetwork", 32, 8, 965_056, 10)),
+    _classics("vgg", _TORCH,
+        ("vgg_a", "VGGA", 224, 224, 128_766_336, 1000),
+        ("vgg_b", "VGGB", 224, 224, 128_950_848, 1000),
+        ("vgg_c", "VGGC", 224, 224, 129_541_952, 1000),
+        ("vgg_d", "VGGD", 224, 224, 134_260_544, 1000),
+        ("vgg_e", "VGGE", 224, 224, 139_570_240, 1000)),
+    _classics("googlenet", _TORCH,
+        ("googlenet", "GoogLeNet", 224, 32, 5_973_552, 1000)),
+    _classics("resnet", _TORCH,
+        ("resnet18", "ResNet18", 224, 32, 11_186_112, 1000),
+        ("resnet34", "ResNet34", 224, 32, 21_301_696, 1000)),
 )
 # fmt: on
 
-#: Every backbone by name, in order of the families' years.
+#: Every backbone by name, in order of the families' years; then the classics.
 BACKBONES: dict[str, Backbone] = {row.name: row for family in _TABLE for row in family}
 
 _BY_FOLDED_NAME = {_fold(name): backbone for name, backbone in BACKBONES.items()}

@@ -56,6 +56,17 @@ _EFFICIENTNET_6 = f"top {_down('block', 6, 1)} stem"
 _EFFICIENTNET_7 = f"top {_down('block', 7, 1)} stem"
 # The layer that halves the size belongs to the stage it leads into, the stem to stage0.
 _CONVNEXT = _down("stage", 3, 0)
+# The classics. Hidden dense layers are one block; a pooling that halves the map belongs to the
+# layers before it, but in GoogLeNet to the module behind it, where its numbers change.
+_FIVE_AND_DENSE = f"dense {_down('conv', 5, 1)}"
+_VGG_AND_DENSE = f"dense {_VGG}"
+_VGG_WIDTHS = (4096, 512, 512, 256, 128, 64)
+_GOOGLENET = (
+    " ".join(
+        f"inception{module}" for module in ("5b", "5a", "4e", "4d", "4c", "4b", "4a", "3b", "3a")
+    )
+    + " stem"
+)
 
 # fmt: off
 BLOCKS: dict[str, tuple[Block, ...]] = {
@@ -185,5 +196,34 @@ BLOCKS: dict[str, tuple[Block, ...]] = {
     "convnext_xlarge":    _blocks(_CONVNEXT,
                                   (23, 213, 235, 258),
                                   (2048, 1024, 512, 256)),
+    "lecture_mnist":      _blocks("dense conv2 conv1",
+                                  (3, 5, 7),
+                                  (100, 20, 10)),
+    "lenet5":             _blocks("f6 c5 c3 c1",
+                                  (1, 2, 21, 24),
+                                  (84, 120, 16, 6)),
+    "alexnet":            _blocks(_FIVE_AND_DENSE,
+                                  (6, 10, 13, 14, 18, 20),
+                                  (4096, 256, 384, 384, 256, 96)),
+    "zfnet":              _blocks(_FIVE_AND_DENSE,
+                                  (6, 8, 9, 10, 12, 15),
+                                  (4096, 256, 384, 384, 256, 96)),
+    "network_in_network": _blocks(_down("mlpconv", 3, 1),
+                                  (2, 7, 12),
+                                  (192, 192, 96)),
+    "vgg_a":              _blocks(_VGG_AND_DENSE, (6, 9, 12, 15, 17, 19), _VGG_WIDTHS),
+    "vgg_b":              _blocks(_VGG_AND_DENSE, (6, 9, 12, 15, 18, 21), _VGG_WIDTHS),
+    "vgg_c":              _blocks(_VGG_AND_DENSE, (6, 10, 14, 18, 21, 24), _VGG_WIDTHS),
+    "vgg_d":              _blocks(_VGG_AND_DENSE, (6, 10, 14, 18, 21, 24), _VGG_WIDTHS),
+    "vgg_e":              _blocks(_VGG_AND_DENSE, (6, 11, 16, 21, 24, 27), _VGG_WIDTHS),
+    "googlenet":          _blocks(_GOOGLENET,
+                                  (8, 17, 25, 33, 41, 49, 58, 66, 74, 79),
+                                  (1024, 832, 832, 528, 512, 512, 512, 480, 256, 192)),
+    "resnet18":           _blocks(_RESNET,
+                                  (16, 32, 48, 62, 66),
+                                  (512, 256, 128, 64, 64)),
+    "resnet34":           _blocks(_RESNET,
+                                  (23, 67, 97, 118, 122),
+                                  (512, 256, 128, 64, 64)),
 }
 # fmt: on

@@ -106,7 +106,17 @@ def _build_trunk(
 
 
 def check_image_size(backbone: Backbone, image_size: tuple[int, int]) -> None:
-    """Raise a :class:`UsageError` when a side is below the backbone's minimum."""
+    """Check that a backbone can be built for images of a size.
+
+    Raises:
+        UsageError: a side is below the backbone's minimum, or not its only one.
+    """
+    side = backbone.default_size
+    if backbone.is_one_size and image_size != (side, side):
+        raise UsageError(
+            f"--image-size: expected {side}x{side} pixels for {backbone.name}, whose dense layers "
+            f"fit no other size. Received: {image_size[0]}x{image_size[1]}. Leave it out."
+        )
     if min(image_size) < backbone.minimum_size:
         raise UsageError(
             f"--image-size: expected at least {backbone.minimum_size} pixels a side for "

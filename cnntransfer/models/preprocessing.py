@@ -24,6 +24,8 @@ class Preprocessing(enum.Enum):
     TORCH = "torch"
     #: The model normalises inside its own graph: pixels from 0 to 255 go straight in.
     BUILT_IN = "inside"
+    #: One channel of luma (ITU-R BT.601, as Pillow's mode "L"), values 0..1.
+    GREY = "grey"
 
 
 # Statistics of the ImageNet training images. The first are R, G, B in units of the range
@@ -31,6 +33,8 @@ class Preprocessing(enum.Enum):
 _TORCH_MEANS = (0.485, 0.456, 0.406)
 _TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
 _CAFFE_MEANS = (103.939, 116.779, 123.68)
+#: R, G, B.
+_LUMA = (0.299, 0.587, 0.114)
 
 #: The name of the one layer that :func:`preprocess` adds.
 LAYER_NAME = "preprocessing"
@@ -47,8 +51,8 @@ def preprocess(x: Any, kind: Preprocessing) -> Any:
         kind: What the backbone's pretrained weights expect.
 
     Returns:
-        Keras tensor of the same shape, with the values that ``kind`` names; for ``BUILT_IN``
-        ``x`` itself.
+        Keras tensor of the same shape, with the values that ``kind`` names; for ``GREY`` of one
+        channel, for ``BUILT_IN`` ``x`` itself.
     """
     if kind is Preprocessing.BUILT_IN:
         return x
@@ -61,6 +65,9 @@ def preprocess(x: Any, kind: Preprocessing) -> Any:
         # 224 x 224 pixels; take 0.5 ms, a slice with a negative step 0.8 ms).
         bgr = keras.ops.flip(x, axis=-1)
         return keras.layers.Rescaling(1.0, offset=[-m for m in _CAFFE_MEANS], **options)(bgr)
+    if kind is Preprocessing.GREY:
+        weighted = keras.layers.Rescaling([share / 255 for share in _LUMA], **options)(x)
+        return keras.ops.sum(weighted, axis=-1, keepdims=True)
     # Not a Rescaling: x * scale + offset subtracts two rounded numbers of similar size and is
     # off by twice as much as this, which subtracts first. Keras's (x / 255 - mean) / deviation
     # rounds three times, so both differ from it in the last bits (at most 1e-6).

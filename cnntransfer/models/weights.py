@@ -106,6 +106,12 @@ def find_weights(
     for found in candidates(backbone, top=top):
         check_fits(backbone, _existing(found), top=top)
         return found
+    if not backbone.is_pretrained:
+        raise WeightsError(
+            f"Expected a network with pretrained weights. Received: {backbone.name}, which has "
+            "none. Train it from random ones: cnntransfer finetune DATA --backbone "
+            f"{backbone.name} --weights none"
+        )
     return _download(backbone, top=top, observer=observer)
 
 
@@ -124,7 +130,8 @@ def file_names(backbone: Backbone, *, top: bool) -> list[str]:
     """The names a backbone's weights go by: this project's and Keras' official ones."""
     with_top = [f"{backbone.name}_imagenet.weights.h5", backbone.official_top]
     without = [f"{backbone.name}_imagenet_notop.weights.h5", backbone.official_notop]
-    return with_top if top else without + with_top
+    names = with_top if top else without + with_top
+    return [name for name in names if name]
 
 
 def weights_folders() -> list[Path]:

@@ -158,10 +158,15 @@ class Head:
         minimum=1,
         maximum=50,
     )
+    bagging: bool = setting(
+        False,
+        bool,
+        "Give each head of the ensemble a bootstrap sample of the training photos of its own.",
+    )
 
 
 #: The settings of a head that are for its hidden layers.
-OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble")
+OF_HIDDEN_LAYERS = ("activation", "batch_normalization", "dropout", "ensemble", "bagging")
 
 
 @dataclass(frozen=True)
@@ -249,6 +254,14 @@ class Stage:
 HEAD_STAGE = Stage()
 FINETUNE_STAGE = Stage(
     name="finetune", learning_rate=1e-4, schedule="cosine", epochs=10, patience=5
+)
+#: All layers at once, from random weights; by the name that --finetune-epochs and so on go by.
+SCRATCH_STAGE = dataclasses.replace(
+    FINETUNE_STAGE,
+    unfreeze="all",
+    learning_rate=1e-3,
+    patience=FINETUNE_STAGE.epochs,
+    train_batch_normalization=True,
 )
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
 #: averaged over the steps, of which there are as many as the cosine is long: it is at its end that

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from ..settings import Rule
-from .parts import CAREFUL_STAGE, HEAD_STAGE
+from .parts import CAREFUL_STAGE, HEAD_STAGE, SCRATCH_STAGE, Stage
 from .values import AUTO
 
 _FROZEN: dict[str, Any] = {
@@ -32,6 +32,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         ),
     },
 }
+#: What random weights change in a recipe, whatever the preset: features of a frozen random network
+#: are of no use, and every image goes through all layers in every epoch anyhow.
+FROM_SCRATCH: dict[str, Any] = {
+    "feature_blocks": 1,
+    "views": 1,
+    "fresh_augmentation": True,
+    "stages": (SCRATCH_STAGE,),
+}
+
+
+def is_preset(stages: tuple[Stage, ...]) -> bool:
+    """Whether nobody chose these stages but by a preset, or not at all."""
+    return any(stages == values["stages"] for values in PRESETS.values())
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -20,12 +20,20 @@ from .parts import (
     Head,
     Stage,
 )
+from .presets import FROM_SCRATCH, is_preset
 from .values import AUTO, count_or_auto, image_size
 
 Settings = TypeVar("Settings")
 
 RESIZES = ("stretch", "crop", "letterbox")
 POOLINGS = ("avg", "max")
+#: The word for weights that are random.
+RANDOM = "none"
+#: How to get a stage that is not there.
+_HINTS = {
+    "finetune": " Add it with --unfreeze.",
+    "head": " With random weights all layers train at once: use --finetune-epochs and so on.",
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,10 @@ class Recipe:
     )
     backbone: str = setting("mobilenet", str, "Pretrained network.", metavar="NAME")
     weights: str = setting(
-        "auto", str, "Weights file, 'auto' to look it up, 'none' for random.", metavar="FILE|none"
+        "auto",
+        str,
+        "Weights file, 'auto' to look it up, 'none' for random ones, all of which train.",
+        metavar="FILE|none",
     )
     image_size: tuple[int, int] | None = setting(
         None,
@@ -136,7 +147,14 @@ class Recipe:
         Raises:
             UsageError: an unknown key or a value out of range, named with the nearest right one.
         """
-        return _merge(cls(), raw, where)
+        is_new = "stages" not in raw and raw.get("weights") == RANDOM
+        return _merge(cls()._from_scratch() if is_new else cls(), raw, where)
+
+    def _from_scratch(self) -> Recipe:
+        """A copy that trains all layers from random weights."""
+        # The penalty that suits a head on pretrained features holds all other layers back.
+        head = dataclasses.replace(self.head, l2=0.0) if self.head.l2 == AUTO else self.head
+        return dataclasses.replace(self, **FROM_SCRATCH, head=head)
 
     def finding_rates(self) -> Recipe:
         """A copy in which the learning rate of every stage that learns step by step is ``auto``.
@@ -161,7 +179,8 @@ class Recipe:
         """A copy with dotted settings replaced, such as ``{"head.dropout": 0.5}``.
 
         ``stages.NAME.SETTING`` changes the stage of that name. Setting ``unfreeze`` of the
-        ``finetune`` stage adds that stage when it is not there yet.
+        ``finetune`` stage adds that stage when it is not there yet. Setting ``weights`` to ``none``
+        makes one stage of all layers of a preset's stages, unless ``unfreeze`` is ``none``, too.
 
         Raises:
             UsageError: an unknown setting, a value out of range, or no stage of that name.
@@ -176,21 +195,24 @@ class Recipe:
                 nested.setdefault(section, {})[key] = value
             else:
                 nested[key] = value
-        changed = _merge(self, nested, "options")
+        unfreeze = {name: value for name, key, value in staged if key == "unfreeze"}
+        unfreezes = str(unfreeze.get("finetune", "none")).strip().lower() != "none"
+        is_new = nested.get("weights") == RANDOM and is_preset(self.stages)
+        starts_afresh = is_new and (unfreezes or "finetune" not in unfreeze)
+        changed = _merge(self._from_scratch() if starts_afresh else self, nested, "options")
         head = nested.get("head", {})
         if isinstance(head, Mapping) and "units" in head and not changed.head.units:
             # With the hidden layers goes what was set for them.
             rest = {name: getattr(Head(), name) for name in OF_HIDDEN_LAYERS if name not in head}
             changed = dataclasses.replace(changed, head=dataclasses.replace(changed.head, **rest))
         stages = {stage.name: stage for stage in changed.stages}
-        unfreeze = {name: value for name, key, value in staged if key == "unfreeze"}
-        if str(unfreeze.get("finetune", "none")).strip().lower() != "none":
+        if unfreezes:
             stages.setdefault("finetune", FINETUNE_STAGE)
         for name, key, value in staged:
             if name not in stages:
                 if key == "unfreeze":
                     continue  # "none": no such stage is what was asked for.
-                hint = " Add it with --unfreeze." if name == "finetune" else ""
+                hint = _HINTS.get(name, "")
                 raise UsageError(
                     f"{key}: expected a recipe with a stage {name!r}. Received: the stages "
                     f"{', '.join(stages)}.{hint}"

@@ -29,6 +29,11 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
             f"head: expected hidden layers, which {name} is for. Received: {name}: "
             f"{getattr(head, name)} for a head without any. Leave it out, or add --head-units 256"
         )
+    if head.bagging and head.ensemble == 1:
+        raise UsageError(
+            "head: expected an ensemble with bagging, which makes its heads differ. Received: "
+            "ensemble: 1. Add --ensemble 5, or leave it out."
+        )
     unfrozen = ""
     for stage in recipe.stages:
         if backbone.cut(stage.unfreeze):

@@ -32,6 +32,20 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def resampled(self, samples: NDArray[np.int64], seed: int) -> Examples:
+        """A bootstrap sample: as many images, drawn with replacement, each with all its views.
+
+        Breiman 1996, "Bagging Predictors", Machine Learning 24.
+
+        Args:
+            samples: Which image each row of ``values`` is of, int64, shape (rows,).
+            seed: Decides which are drawn.
+        """
+        images, place = np.unique(samples[self.rows], return_inverse=True)
+        drawn = np.random.default_rng(seed).integers(0, len(images), len(images))
+        times = np.bincount(drawn, minlength=len(images))[place]
+        return Examples(self.values, np.repeat(self.rows, times), np.repeat(self.labels, times))
+
     def blocks(self) -> Iterator[tuple[Array, NDArray[np.int64]]]:
         """Features and labels, some at a time."""
         rows = self.rows

@@ -82,6 +82,8 @@ class HeadData:
     def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> HeadLearner:
         """What fits a head in a stage."""
         training = self.examples(self.training, "train")
+        if recipe.head.bagging:
+            training = training.resampled(self.training.samples, recipe.seed)
         validation = self.examples(self.held_out, "val")
         aim = objective(recipe, self.views.dataset)
         if not recipe.head.units:

@@ -66,17 +66,21 @@ def across_the_split(
     nearest, projected = _nearest(near, far[plain])
     rows = np.flatnonzero(projected >= _COSINE - _ERROR)
     others = plain[nearest[rows]]
-    cosines = (_unit(held_out.values[rows] - mean) * _unit(training.values[others] - mean)).sum(1)
+    cosines = np.empty(len(rows), np.float32)
+    for at in range(0, len(rows), _BLOCK):  # All at once would be as large as all features.
+        part = slice(at, at + _BLOCK)
+        one = _unit(held_out.values[rows[part]] - mean)
+        cosines[part] = (one * _unit(training.values[others[part]] - mean)).sum(axis=1)
     group_of = {p: number for number, g in enumerate(dataset.groups) for p in g.positions}
     pairs = [
-        Alike(one, other, 1 - cosine)
-        for one, other, cosine in zip(
+        Alike(position, other, 1 - cosine)
+        for position, other, cosine in zip(
             held_out.samples[rows].tolist(),
             training.samples[others].tolist(),
             cosines.tolist(),
             strict=True,
         )
-        if cosine >= _COSINE and group_of.get(one, -1) != group_of.get(other, -2)
+        if cosine >= _COSINE and group_of.get(position, -1) != group_of.get(other, -2)
     ]
     if not pairs:
         return []

@@ -90,10 +90,10 @@ def write(
     held_out = dataset.subset("val", "test")
     labels, subsets = dataset.labels()[held_out], _subsets(dataset, held_out)
     with clock.step("look for wrong labels"):
-        suspects = find_suspects(dataset, (outcome.training, outcome.held_out), trained.head)
         # Random weights see everything as nearly the same.
         is_pretrained = spec.weights.path is not None
         features = (outcome.training, outcome.held_out)
+        suspects = find_suspects(dataset, features, trained.head) if is_pretrained else ()
         alike = across_the_split(dataset, outcome.thumbnails, *features) if is_pretrained else []
     with clock.step("write the bundle"):
         known = to_learn_from(dataset)

@@ -14,7 +14,7 @@ from ..data.augment import Augmenter
 from ..data.dataset import read_dataset
 from ..data.duplicates import near_duplicates
 from ..data.index import Listing, list_images
-from ..data.remarks import remarks
+from ..data.remarks import remarks, size_remarks
 from ..data.show import write_views
 from ..data.split import split
 from ..data.views import Views
@@ -37,6 +37,10 @@ from .plan import auto_views, input_spec, resolve, view_count
 from .precision import Choice, choose_precision, is_short, may_be_faster
 from .stages import fit_unfrozen, frozen_stages
 from .tensorboard import write_events
+
+#: So many images take minutes: what is to be said of their size is said before they are read.
+#: Else nothing comes before an error about them.
+_MANY = 5000
 
 
 def run(
@@ -125,6 +129,11 @@ def _run(
     blocks = int(recipe.feature_blocks)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
+    # They are about networks that were trained on photos; those of textbooks are made for less.
+    hints = list(size_remarks(listing, spec.input)) if weights.path is not None else []
+    if are_many := len(listing.entries) >= _MANY:
+        for hint in hints:
+            observer.note(hint)
     trunk = Later(spec.build)
     litert = LiteRTTrunk(spec, trunk, observer)
     unfreezes = any(backbone.cut(stage.unfreeze) for stage in recipe.stages)
@@ -142,8 +151,11 @@ def _run(
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
-    for remark in remarks(listing, dataset, spec.input, recipe.batch_size):
+    for remark in remarks(listing, dataset, recipe.batch_size):
         observer.note(remark)
+    if not are_many:
+        for hint in hints:
+            observer.note(hint)
     recipe = dataclasses.replace(recipe, views=view_count(recipe, dataset))
     views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))
     if show_input:

@@ -7,24 +7,21 @@ from PIL import Image
 
 from cnntransfer.data.dataset import Dataset, Group, Sample
 from cnntransfer.data.images import InputSpec, stored_size
-from cnntransfer.data.index import Listing
-from cnntransfer.data.remarks import remarks
+from cnntransfer.data.index import Entry, Listing
+from cnntransfer.data.remarks import remarks, size_remarks
 from cnntransfer.errors import ImageError
 
 BATCH = 1
 
 
 def small(folder, sizes, side=224):
-    """The remarks on images of these (width, height) that have to do with their size."""
-    samples = []
+    """The remarks on images of these (width, height)."""
+    entries = []
     for number, size in enumerate(sizes):
         path = folder / f"{number}.png"
         Image.new("RGB", size).save(path)
-        samples.append(Sample(path, "ab"[number % 2], str(number), "train"))
-    dataset = Dataset(folder, ("a", "b"), tuple(samples))
-    listing = Listing(folder, ())
-    lines = remarks(listing, dataset, InputSpec((side, side)), BATCH)
-    return [line for line in lines if line.startswith("Small images")]
+        entries.append(Entry(path, "ab"[number % 2]))
+    return list(size_remarks(Listing(folder, tuple(entries)), InputSpec((side, side))))
 
 
 def test_small_images(tmp_path):
@@ -49,6 +46,15 @@ def test_no_size_is_proposed_that_would_be_larger(tmp_path):
     assert "enlarged to 64x64. Try --unfreeze 20%, which" in line
 
 
+def test_a_network_that_sees_too_little(tmp_path):
+    assert small(tmp_path, [(28, 28)] * 2, 32) == [
+        "The network sees only 32x32 pixels, of which its last layers leave hardly any: "
+        "--image-size 96 is better, for images that are smaller, too"
+    ]
+    assert len(small(tmp_path, [(28, 28)] * 2, 63)) == 2
+    assert small(tmp_path, [(32, 32)] * 2, 64) == []
+
+
 @pytest.mark.parametrize("size", [(112, 112), (1000, 112), (4000, 3000)])
 def test_nothing_is_said_of_others(tmp_path, size):
     assert small(tmp_path, [size] * 2) == []
@@ -70,9 +76,8 @@ def test_some_files_are_looked_at(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_gone(tmp_path):
-    dataset = Dataset(tmp_path, ("a",), (Sample(tmp_path / "gone.png", "a", "0", "train"),))
-    listing = Listing(tmp_path, ())
-    assert len(list(remarks(listing, dataset, InputSpec((224, 224)), BATCH))) == 1
+    listing = Listing(tmp_path, (Entry(tmp_path / "gone.png", "a"),))
+    assert list(size_remarks(listing, InputSpec((224, 224)))) == []
 
 
 def test_stored_size(tmp_path):
@@ -101,7 +106,7 @@ def near_duplicates(*groups):
         for end, group in zip(ends, groups, strict=True)
     )
     dataset = Dataset(Path("/p"), ("a", "b"), tuple(samples), groups=found)
-    lines = remarks(Listing(Path("/p"), ()), dataset, InputSpec((8, 8)), BATCH)
+    lines = remarks(Listing(Path("/p"), ()), dataset, BATCH)
     return [line for line in lines if "near-duplicates" in line]
 
 

@@ -334,3 +334,10 @@ def test_classes_of_the_same_images():
         ": some classes share byte-identical images. Remove the copies from all classes but "
         "the right one."
     )
+
+
+def test_nothing_to_train_on():
+    with pytest.raises(
+        DataError, match=r"Expected images to train on\. Received: 4 images, each in test\."
+    ):
+        split(dataset({"a": 2, "b": 2}, subset="test"), 0.2)

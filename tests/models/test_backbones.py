@@ -18,7 +18,7 @@ SMALL = ["vgg16", "mobilenet", "mobilenet_v3_small", "efficientnet_b0"]
 
 def test_every_constructor_of_keras_has_one_row():
     constructors = [name for name in dir(frameworks.keras().applications) if name[0].isupper()]
-    rows = [backbone.constructor for backbone in BACKBONES.values()]
+    rows = [b.constructor for b in BACKBONES.values() if b.is_pretrained]
     assert sorted(rows) == sorted(constructors)
 
 
@@ -31,7 +31,7 @@ def test_names_are_snake_case_and_the_keys_of_the_table():
 
 
 def test_modules_hold_the_constructor_and_preprocess_input():
-    for backbone in BACKBONES.values():
+    for backbone in (b for b in BACKBONES.values() if b.is_pretrained):
         module = getattr(frameworks.keras().applications, backbone.module)
         assert callable(module.preprocess_input)
         # Keras exports MobileNetV3's constructors from no submodule.
@@ -43,7 +43,7 @@ def test_modules_hold_the_constructor_and_preprocess_input():
 def test_blocks_grow_from_the_top_to_all_layers(backbone):
     names = [block.name for block in backbone.blocks]
     counts = [block.layers for block in backbone.blocks]
-    assert len(set(names)) == len(names) >= 4
+    assert len(set(names)) == len(names) >= 3
     assert all(name.isalnum() and name.islower() for name in names)
     assert not {"none", "all"} & set(names)
     assert counts == sorted(set(counts))

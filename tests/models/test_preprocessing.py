@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cnntransfer import frameworks
 from cnntransfer.models.backbones import BACKBONES, Preprocessing
 from cnntransfer.models.preprocessing import LAYER_NAME, preprocess
 
 SIDE = 16
-MODULES = {backbone.module: backbone.preprocessing for backbone in BACKBONES.values()}
+BUILT_IN = Preprocessing.BUILT_IN
+MODULES = {b.module: b.preprocessing for b in BACKBONES.values() if b.is_pretrained}
 
 
 @pytest.fixture
@@ -57,6 +59,7 @@ def test_equals_preprocess_input_of_keras(module, kind, images):
         (Preprocessing.CAFFE, [-103.939, -116.779, -123.68], [151.061, 138.221, 131.32]),
         (Preprocessing.TORCH, [-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.64]),
         (Preprocessing.BUILT_IN, [0.0, 0.0, 0.0], [255.0, 255.0, 255.0]),
+        (Preprocessing.GREY, [0.0], [1.0]),
     ],
 )
 def test_black_and_white(kind, low, high):
@@ -71,6 +74,15 @@ def test_caffe_reverses_the_channels(images):
     np.testing.assert_array_equal(result[..., 2], images[..., 0] - np.float32(123.68))
 
 
+def test_grey_is_pillow_s(images):
+    whole = images.round().astype(np.uint8)
+    grey = outputs(model_of(Preprocessing.GREY), whole.astype("float32"))
+    assert grey.shape == (*images.shape[:3], 1)
+    expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in whole])
+    # Pillow rounds to whole numbers.
+    np.testing.assert_allclose(255 * grey[..., 0], expected, rtol=0, atol=0.51)
+
+
 @pytest.mark.parametrize("kind", Preprocessing)
 def test_survives_saving_in_safe_mode(kind, images, tmp_path):
     keras = frameworks.keras()
@@ -80,7 +92,7 @@ def test_survives_saving_in_safe_mode(kind, images, tmp_path):
     np.testing.assert_array_equal(outputs(loaded, images), outputs(model, images))
 
 
-@pytest.mark.parametrize("kind", [Preprocessing.TF, Preprocessing.CAFFE, Preprocessing.TORCH])
+@pytest.mark.parametrize("kind", [kind for kind in Preprocessing if kind is not BUILT_IN])
 def test_litert_runs_it_with_built_in_operators(kind, images, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -103,7 +115,7 @@ def test_built_in_adds_nothing():
     assert preprocess(x, Preprocessing.BUILT_IN) is x
 
 
-@pytest.mark.parametrize("kind", [Preprocessing.TF, Preprocessing.CAFFE, Preprocessing.TORCH])
+@pytest.mark.parametrize("kind", [kind for kind in Preprocessing if kind is not BUILT_IN])
 def test_computes_in_float32_under_mixed_precision(kind, images):
     keras = frameworks.keras()
     exact = outputs(model_of(kind), images)

@@ -12,13 +12,17 @@ from cnntransfer import frameworks
 from cnntransfer.engines.conversion import convert
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.inspect.layout import lay_out
+from cnntransfer.models import backbones
 from cnntransfer.models.anatomy import measure
 from cnntransfer.models.anatomy.keras_graph import graph_of, placed
-from cnntransfer.models.backbones import BACKBONES, Preprocessing
+from cnntransfer.models.backbones import Preprocessing
 from cnntransfer.models.classifier import build_classifier, build_trunk
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import WeightsFile
 from cnntransfer.recipe import Head
+
+#: Those of Keras; the classics are in tests/models/test_classics.py.
+BACKBONES = {name: row for name, row in backbones.BACKBONES.items() if row.is_pretrained}
 
 # Tensors that cross the lower boundary of a block, where it is not one.
 NASNET_TENSORS = {"stack3": 2, "stack2": 2, "stack1": 3}

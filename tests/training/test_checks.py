@@ -77,6 +77,7 @@ def test_a_head_that_is_solved_takes_no_steps(setting, value):
         ("batch_normalization", True),
         ("dropout", 0.3),
         ("ensemble", 3),
+        ("bagging", True),
     ],
 )
 def test_a_head_without_hidden_layers_has_none_of_their_settings(setting, value):
@@ -86,7 +87,17 @@ def test_a_head_without_hidden_layers_has_none_of_their_settings(setting, value)
         f"head: expected hidden layers, which {setting} is for. Received: {setting}: {value} for a "
         "head without any. Leave it out, or add --head-units 256"
     )
-    check(Recipe(head=Head(units=(8,), **{setting: value})), MOBILENET)
+    needed = {"ensemble": 2} if setting == "bagging" else {}
+    check(Recipe(head=Head(units=(8,), **{setting: value}, **needed)), MOBILENET)
+
+
+def test_bagging_needs_several_heads():
+    with pytest.raises(UsageError) as caught:
+        check(Recipe(head=Head(units=(8,), bagging=True)), MOBILENET)
+    assert str(caught.value) == (
+        "head: expected an ensemble with bagging, which makes its heads differ. Received: "
+        "ensemble: 1. Add --ensemble 5, or leave it out."
+    )
 
 
 def test_with_the_hidden_layers_goes_what_was_set_for_them():

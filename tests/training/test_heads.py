@@ -130,3 +130,45 @@ def test_examples_are_a_subset_s_images_in_all_their_views(exclusive_or):
         assert examples.values is features.values
         assert examples.rows.tolist() == rows
         assert examples.labels.tolist() == labels[samples[rows]].tolist()
+
+
+def test_a_bootstrap_sample_has_whole_images_as_often_as_they_were_drawn(exclusive_or):
+    """Each image has two views, which go together."""
+    training = exclusive_or.training
+    images = len(training.samples)
+    doubled = Features(
+        np.repeat(training.values, 2, axis=0),
+        np.repeat(training.samples, 2),
+        np.tile([0, 1], images),
+    )
+    examples = exclusive_or.examples(doubled, "train")
+    drawn = examples.resampled(doubled.samples, 3)
+    times = np.bincount(drawn.rows, minlength=len(doubled.samples)).reshape(-1, 2)
+    assert (times[:, 0] == times[:, 1]).all()
+    assert times[:, 0].sum() == images
+    assert 0.3 < np.mean(times[:, 0] == 0) < 0.44  # 1/e of them are not drawn.
+    labels = exclusive_or.views.dataset.labels()
+    assert (drawn.labels == labels[doubled.samples[drawn.rows]]).all()
+    again, other = (examples.resampled(doubled.samples, seed).rows for seed in (3, 4))
+    assert np.array_equal(drawn.rows, again)
+    assert not np.array_equal(drawn.rows, other)
+
+
+def test_with_bagging_every_head_learns_from_a_sample_of_its_own(exclusive_or, monkeypatch):
+    learned = []
+
+    class Watched(heads_module.Perceptron):
+        def __init__(self, layers, weights, stage, training, *others):
+            learned.append(training.rows)
+            super().__init__(layers, weights, stage, training, *others)
+
+    monkeypatch.setattr(heads_module, "Perceptron", Watched)
+    head = dataclasses.replace(HIDDEN, ensemble=3)
+    stages = (Stage(epochs=1, learning_rate=0.01),)
+    fit_head(Recipe(head=dataclasses.replace(head, bagging=True)), stages, exclusive_or)
+    samples = {rows.tobytes() for rows in learned}
+    assert len(samples) >= 3
+    assert all(len(np.unique(rows)) < len(rows) for rows in learned)
+    learned.clear()
+    fit_head(Recipe(head=head), stages, exclusive_or)
+    assert all(len(np.unique(rows)) == len(rows) for rows in learned)

@@ -177,8 +177,15 @@ def test_a_run_without_any_has_an_empty_table(bundle):
 
 def test_features_of_random_weights_tell_nothing(photos, tmp_path, monkeypatch):
     monkeypatch.setattr("cnntransfer.training.outcome.across_the_split", None)  # Fails if called.
-    recipe = Recipe(data=str(photos)).override({**SMALL_RECIPE, "weights": "none"})
-    made = run(recipe.override({"stages.head.epochs": 1}), tmp_path / "run")
+    recipe = Recipe(data=str(photos)).override(
+        {
+            **SMALL_RECIPE,
+            "weights": "none",
+            "stages.finetune.unfreeze": "none",
+            "stages.head.epochs": 1,
+        }
+    )
+    made = run(recipe, tmp_path / "run")
     assert made.metadata["dataset"]["near_duplicates"]["pairs_by_features"] == 0
 
 

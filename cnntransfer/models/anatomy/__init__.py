@@ -8,6 +8,7 @@ from .convolutions import Composed, Convolution, Depthwise, Separable
 from .field import Axis, ReceptiveField
 from .layer import Layer, Parameters, Shape, size_of
 from .layers import (
+    Channels,
     Dense,
     Flatten,
     GlobalPooling,
@@ -26,6 +27,7 @@ __all__ = [
     "VALID",
     "Anatomy",
     "Axis",
+    "Channels",
     "Composed",
     "Convolution",
     "Dense",

@@ -14,6 +14,7 @@ from ...errors import CnnTransferError
 from .convolutions import Convolution, Depthwise, Separable
 from .layer import Layer
 from .layers import (
+    Channels,
     Dense,
     Flatten,
     GlobalPooling,
@@ -30,6 +31,7 @@ from .window import Window
 Json = Mapping[str, Any]
 #: The class of the layers that freezing keeps from training even where others train.
 BATCH_NORMALIZATION = "BatchNormalization"
+_ARGUMENTS = "arguments"
 
 
 def graph_of(model: Any) -> dict[str, Any]:
@@ -134,7 +136,8 @@ def _described(entry: Json) -> Layer:
     describe = _DESCRIPTIONS.get(entry["class_name"])
     if describe is None:
         raise _unknown(entry, f"a {entry['class_name']}")
-    return describe(entry["config"])
+    # What an operation was called with besides tensors is no part of its config.
+    return describe({**entry["config"], _ARGUMENTS: (entry.get("inbound_nodes") or [{}])[0]})
 
 
 def _unknown(entry: Json, reason: str) -> CnnTransferError:
@@ -185,6 +188,26 @@ def _plain(kind: str, **numbers: int) -> Callable[[Json], PerChannel]:
     return lambda config: PerChannel(kind, **numbers)
 
 
+def _sum(config: Json) -> Channels:
+    _check_channels(config)
+    return Channels("sum", 1)
+
+
+def _take(config: Json) -> Channels:
+    _check_channels(config)
+    return Channels("choose", len(config[_ARGUMENTS]["args"][1]))
+
+
+def _check_channels(config: Json) -> None:
+    """Check that an operation works on the last axis, and leaves it in its place.
+
+    Raises:
+        CnnTransferError: it does not.
+    """
+    if config["axis"] not in (-1, 3) or not config.get("keepdims", True):
+        raise _unknown({"config": config}, "an operation on other axes than the channels'")
+
+
 def _merge(kind: str) -> Callable[[Json], Merge]:
     return lambda config: Merge(kind)
 
@@ -210,6 +233,8 @@ _DESCRIPTIONS: Mapping[str, Callable[[Json], Layer]] = {
     "Normalization": _normalization,
     "Rescaling": _plain("rescaling"),
     "Flip": _plain("flip"),
+    "Sum": _sum,
+    "Take": _take,
     "Activation": lambda c: PerChannel(str(c["activation"])),
     "ReLU": _plain("relu"),
     "Softmax": _plain("softmax"),

@@ -138,6 +138,28 @@ class Reshape(Layer):
 
 
 @dataclass(frozen=True)
+class Channels(Layer):
+    """The same places with other channels: some that are chosen, or a sum over all.
+
+    Attributes:
+        kind: What it is called: ``sum``, ``choose``.
+        count: Channels that come out.
+    """
+
+    kind: str
+    count: int
+
+    @property
+    def name_of_kind(self) -> str:
+        """Its own word."""
+        return self.kind
+
+    def output(self, *inputs: Shape) -> Shape:
+        """As many channels as told."""
+        return (*inputs[0][:-1], self.count)
+
+
+@dataclass(frozen=True)
 class Padding(Sliding):
     """Zeros around a map, or positions cut off it: a window of 1 x 1 with padding."""
 

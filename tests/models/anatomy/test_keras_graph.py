@@ -86,6 +86,19 @@ def test_the_other_layers(k):
     assert {"zero padding", "crop", "global avg pool", "global max pool", "concat"} <= kinds
 
 
+def test_operations_on_channels(k):
+    image = k.Input((6, 5, 4))
+    chosen = k.ops.take(image, [3, 0, 3, 1, 2], axis=-1)
+    grey = k.ops.sum(image, axis=-1, keepdims=True)
+    x = k.layers.Conv2D(2, 3)(k.layers.Concatenate()([chosen, grey]))
+    result = check_against(k.Model(image, x))
+    assert [facts.output for facts in result.layers if facts.kind in ("choose", "sum")] == [
+        (6, 5, 5),
+        (6, 5, 1),
+    ]
+    assert result.layers[-1].field.size == (3, 3)
+
+
 def test_a_normalisation_with_given_numbers_holds_none(k):
     image = k.Input((4, 4, 3))
     x = k.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 1.0, 1.0])(image)
@@ -126,11 +139,16 @@ def test_nested_models_lie_flat(k):
             lambda k, x: (lambda layer: layer(layer(x)))(k.layers.ReLU(name="twice")),
             "'twice', it is called several times",
         ),
+        (
+            lambda k, x: k.ops.sum(x, axis=1, keepdims=True),
+            "'sum[0-9_]*', an operation on other axes than the channels'",
+        ),
+        (lambda k, x: k.ops.sum(x, axis=-1), "'sum[0-9_]*', an operation on other axes"),
     ],
 )
 def test_what_has_no_description_is_refused(k, make, reason):
     image = k.Input((8, 8, 3))
-    with pytest.raises(CnnTransferError, match=f"Received: layer {reason}. Please report this."):
+    with pytest.raises(CnnTransferError, match=f"Received: layer {reason}.*Please report this."):
         anatomy(k.Model(image, make(k, image)))
 
 
