@@ -41,7 +41,10 @@ SETTINGS = {
 _BY_MODULE: dict[str, list] = {}
 for _backbone in BACKBONES.values():
     _BY_MODULE.setdefault(_backbone.module, []).append(_backbone)
-SMALLEST = [min(rows, key=lambda row: row.parameters) for rows in _BY_MODULE.values()]
+SMALLEST = [
+    min(rows, key=lambda row: (not row.is_pretrained, row.parameters))
+    for rows in _BY_MODULE.values()
+]
 
 
 @dataclass(frozen=True)
