@@ -47,6 +47,13 @@ SMALLEST = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    """Here the sum of integrated gradients is not in question, and steps take time."""
+    monkeypatch.setattr(integrated_gradients, "_PARTS", 2)
+    monkeypatch.setattr(integrated_gradients, "_MOST", 6)
+
+
 @dataclass(frozen=True)
 class Case:
     """A classifier with random weights, and the Keras tensors that are averaged."""
@@ -160,10 +167,7 @@ def check(subject: Subject, found: Explanation, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method(case, name, tmp_path, monkeypatch):
-    # Here the sum is not in question, and steps take time.
-    monkeypatch.setattr(integrated_gradients, "_PARTS", 2)
-    monkeypatch.setattr(integrated_gradients, "_MOST", 6)
+def test_every_method(case, name, tmp_path):
     check(case.subject, explained(case.subject, name), tmp_path)
 
 
@@ -211,9 +215,7 @@ def test_every_method_on_bundles(request, kind, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "resnet50"])
-def test_every_method_on_networks_with_their_own_top(weights, name, tmp_path, monkeypatch):
-    monkeypatch.setattr(integrated_gradients, "_PARTS", 2)
-    monkeypatch.setattr(integrated_gradients, "_MOST", 6)
+def test_every_method_on_networks_with_their_own_top(weights, name, tmp_path):
     subject = Subject.open(name)
     for method in METHODS:
         check(subject, explained(subject, method), tmp_path)
