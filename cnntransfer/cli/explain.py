@@ -83,13 +83,20 @@ def command(
     from ..explain.files import Folder
     from ..explain.subject import Subject
     from ..predict import expand
+    from ..storage import check_apart
 
     chosen = get_method(method)
     options = chosen.options(given_settings(settings))
     chosen.check_images(images)
     paths = expand(images)
+    target = Path(output or EXPLANATIONS).expanduser()
+    for source in map(Path, images):
+        if source.is_dir():
+            check_apart(target, source)  # Else they would be photos of the next run.
+    folder = Folder(target, arrays=npy, overwrite=overwrite)
+    if chosen.of is Of.EACH_IMAGE:
+        folder.check(paths, chosen.name)
     subject = Subject.open(model, with_classes=chosen.explains_class, observer=console)
-    folder = Folder(Path(output or EXPLANATIONS).expanduser(), arrays=npy, overwrite=overwrite)
     rejected: list[ImageError] = []
     found = []
     # Methods of all images together print one line, at their end.

@@ -126,7 +126,8 @@ def _draw(
     owners = [colours.get(photo.path.parent.name, "0.5") for photo in photos]
     axes.scatter(points[:, 0], points[:, 1], s=14, c=owners, zorder=1)
     step = max(1, -(-len(photos) // _THUMBNAILS))
-    for number in range(0, len(photos), step):
+    # By chance, else the last folder would lie on all others.
+    for number in np.random.default_rng(0).permutation(np.arange(0, len(photos), step)):
         small = Image.fromarray(photos[number].pixels)
         small.thumbnail((_THUMBNAIL, _THUMBNAIL))
         frame = {"edgecolor": owners[number], "linewidth": 2}

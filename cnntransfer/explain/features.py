@@ -46,8 +46,12 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
     if options.layer is None:
         rows = [_row(name, values, options) for name, values in maps.items()]
     else:
-        rows = _all_channels(next(iter(maps.values())), options)
-    legend = "each map from its smallest (dark) to its largest number (light), strongest first"
+        ((name, values),) = maps.items()
+        rows = _all_channels(name, values, options)
+    legend = (
+        "each map from its smallest (dark) to its largest number (light); below, the channel, "
+        "strongest first"
+    )
     title = f"{subject.name}: what its layers make of {photo.path.name}"
     draw = partial(draw_sheet, rows=rows, title=title, legend=legend)
     facts = {"file": str(photo.path), "layers": list(maps)}
@@ -61,8 +65,8 @@ def _row(name: str, maps: NDArray[np.float32], options: Options) -> Row:
     return Row(f"{name}\n{height}×{width}×{channels}", cells, [str(c) for c in chosen])
 
 
-def _all_channels(maps: NDArray[np.float32], options: Options) -> list[Row]:
-    chosen = _chosen("the layer", maps, options, maps.shape[2])
+def _all_channels(name: str, maps: NDArray[np.float32], options: Options) -> list[Row]:
+    chosen = _chosen(name, maps, options, maps.shape[2])
     return [
         Row("channels", [normalised(maps[..., c]) for c in part], [str(c) for c in part])
         for start in range(0, len(chosen), _IN_ROW)

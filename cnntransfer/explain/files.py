@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import OutputError
-from ..storage import atomic_file
+from ..storage import atomic_file, check_target
 from .explanation import DPI, Explanation
 
 _LONGEST_NAME = 80
@@ -22,11 +23,24 @@ class Folder:
         path: The folder; made when the first file is written.
         arrays: Whether raw arrays are written too.
         overwrite: Whether files that are there already may be replaced.
+
+    Raises:
+        OutputError: nothing can be written there. That is known before anything is computed.
     """
 
     def __init__(self, path: Path, *, arrays: bool = False, overwrite: bool = False) -> None:
+        check_target(path / "picture.png", overwrite=True)
         self._path, self._arrays, self._overwrite = path, arrays, overwrite
         self._taken: set[str] = set()
+
+    def check(self, photos: Iterable[Path], method: str) -> None:
+        """Fail early, before long work, where the picture of a photo may not be written.
+
+        Raises:
+            OutputError: it exists already.
+        """
+        for photo in photos:
+            self._free(f"{_safe(f'{photo.stem}-{method}')}.png")
 
     def write(self, explanation: Explanation) -> list[Path]:
         """Write a picture and, if wanted, arrays: one as ``.npy``, several as ``.npz``.
@@ -50,7 +64,7 @@ class Folder:
         return [picture, archive]
 
     def _stem(self, name: str) -> str:
-        safe = re.sub(r"[^\w.+-]", "_", name)[-_LONGEST_NAME:].lstrip("-.")
+        safe = _safe(name)
         stem, number = safe, 1
         while stem in self._taken:
             number += 1
@@ -66,6 +80,11 @@ class Folder:
                 "it. Choose another folder, or allow it with --overwrite."
             )
         return path
+
+
+def _safe(name: str) -> str:
+    """A name that is a plain one for every file system and shell."""
+    return re.sub(r"[^\w.+-]", "_", name)[-_LONGEST_NAME:].lstrip("-.")
 
 
 def _draw(explanation: Explanation, target: Path) -> None:

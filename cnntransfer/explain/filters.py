@@ -41,7 +41,9 @@ def explain(subject: Subject, options: Options) -> Explanation:
     height, width, channels, filters = kernel.shape
     title = f"{subject.name}: {layer.name}, kernels {height}×{width}×{channels}×{filters}"
     legend = "each kernel from its smallest to its largest weight: " + (
-        "as red, green and blue from 0 to 1" if in_colour else "dark to light"
+        "as red, green and blue from 0 to 1"
+        if in_colour
+        else "dark to light; below, the channel, strongest first"
     )
     draw = partial(draw_sheet, rows=rows, title=title, legend=legend)
     facts = {"network": subject.name, "layer": layer.name}

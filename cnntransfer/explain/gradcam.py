@@ -30,6 +30,9 @@ Array = NDArray[np.float32]
 #: From a map and its gradients, both (h, w, channels), to the weight of each channel, (channels,).
 Weighting = Callable[[Array, Array], Array]
 
+#: A class may be the most probable one because more speaks against the others.
+_NOTHING = "nowhere does the map speak for {!r}, so its heat is 0. Ask with --method occlusion."
+
 
 def gradcam_weights(values: Array, gradients: Array) -> Array:
     """Grad-CAM's: how much a channel changes the score if it changes everywhere (equation 1)."""
@@ -80,7 +83,8 @@ def _explain(
     heat = np.maximum(heat, 0)
     evidence = Heat(heat, "evidence for the class, logit")
     facts = {"layers": [layer.name for layer in layers]}
-    return explanation(method, photo, found, evidence, {"heat": heat}, facts)
+    remarks = () if heat.any() else (f"{photo.path}: {_NOTHING.format(found.label)}",)
+    return explanation(method, photo, found, evidence, {"heat": heat}, facts, remarks)
 
 
 def _layers(subject: Subject, wanted: str | None) -> list[Any]:

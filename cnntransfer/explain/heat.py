@@ -22,6 +22,8 @@ _PHOTO, _TITLE, _BAR, _MARGIN = 3.6, 0.45, 1.0, 0.15
 _PLAIN, _SIGNED = "cividis", "RdBu_r"
 #: How much of an overlay is heat, the rest being photo.
 _SHARE = 0.65
+#: Characters of a class that find room above the pictures.
+_LONGEST = 70
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,9 @@ def explanation(
     said = {"file": str(photo.path), "class": scores.label, "probability": scores.probability}
 
     def draw(figure: Any) -> None:
-        heat.draw(figure, photo, f"{scores.label}  {100 * scores.probability:.1f} %")
+        is_long = len(scores.label) > _LONGEST
+        label = scores.label[: _LONGEST - 1] + "…" if is_long else scores.label
+        heat.draw(figure, photo, f"{label}  {100 * scores.probability:.1f} %")
 
     return Explanation(
         method,

@@ -59,7 +59,7 @@ def explain(subject: Subject, photos: Sequence[Photo], options: Options) -> Expl
         Row(
             f"channel {channel}",
             [_crop(photos[image], box) for image, box in zip(images, own, strict=True)],
-            [f"{value:.3g}" for value in values],
+            [f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}" for value in values],
         )
         for channel, images, own, values in zip(channels, best, boxes, activations, strict=True)
     ]
@@ -99,11 +99,13 @@ def _peaks(
 
 
 def _channels(peaks: NDArray[np.float32], name: str, options: Options) -> list[int]:
-    """The channel that was asked for, or those that stand out most from their own mean."""
+    """The channel that was asked for, or those whose best photos stand out most from their mean."""
     count = peaks.shape[1]
     if options.channel is None:
         spread = peaks.std(axis=0)
-        outstanding = (peaks.max(axis=0) - peaks.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        # All crops that are shown, not the best alone: that is one that nothing else excites.
+        best = np.sort(peaks, axis=0)[-options.top :].mean(axis=0)
+        outstanding = (best - peaks.mean(axis=0)) / np.where(spread > 0, spread, 1)
         return list(strongest(outstanding, options.channels))
     if options.channel >= count:
         raise UsageError(

@@ -17,12 +17,12 @@ from .explanation import DPI
 _COLOURS = "cividis"
 #: Inches: of title, foot and margin.
 _TITLE, _FOOT, _MARGIN = 0.45, 0.4, 0.15
-#: Between small pictures, and below those with captions, in pixels.
-_GAP, _CAPTION = 2, 16
+#: Between small pictures, below those with captions, and beside labels, in pixels.
+_GAP, _CAPTION, _BESIDE = 2, 16, 8
 #: A small picture is drawn at least this large, in pixels.
 _CELL = 56
-#: Inches that a character of a label takes, at most.
-_CHARACTER = 0.085
+#: Sizes of letters in points: of the title, of labels and the foot, of captions.
+_LARGE, _MEDIUM, _SMALL = 11, 8, 6
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ def draw_sheet(figure: Any, rows: Sequence[Row], title: str, legend: str) -> Non
     """
     side = _cell_side(rows)
     columns = max(len(row.cells) for row in rows)
-    longest = max(len(line) for row in rows for line in row.label.split("\n"))
-    left = math.ceil((longest * _CHARACTER + 0.2) * DPI)
+    widest = max(_width(figure, row.label, _MEDIUM) for row in rows)
     caption = _CAPTION if any(row.captions for row in rows) else 0
     step = side + _GAP + caption
-    text = math.ceil(max(len(title), len(legend)) * _CHARACTER * DPI)
+    text = max(_width(figure, title, _LARGE), _width(figure, legend, _MEDIUM))
     margin, head, foot = (round(inches * DPI) for inches in (_MARGIN, _TITLE, _FOOT))
-    wide = max(left + columns * (side + _GAP), text) + margin
+    left = margin + widest + _BESIDE
+    wide = max(left + columns * (side + _GAP), margin + text) + margin
     tall = head + len(rows) * step + foot
     figure.set_size_inches(wide / DPI, tall / DPI)
     # One picture of all: hundreds of axes take matplotlib a minute.
@@ -68,16 +68,31 @@ def draw_sheet(figure: Any, rows: Sequence[Row], title: str, legend: str) -> Non
 
     for number, row in enumerate(rows):
         top = number * step
-        write(left - 8, head + top + side / 2, row.label, 8, ha="right", va="center")
+        write(left - _BESIDE, head + top + side / 2, row.label, _MEDIUM, ha="right", va="center")
         for column, cell in enumerate(row.cells):
             start = column * (side + _GAP)
             canvas[top : top + side, start : start + side] = _coloured(cell, side)
             if row.captions:
                 middle = left + start + side / 2
-                write(middle, head + top + side + 2, row.captions[column], 6, ha="center", va="top")
+                write(
+                    middle,
+                    head + top + side + 2,
+                    row.captions[column],
+                    _SMALL,
+                    ha="center",
+                    va="top",
+                )
     figure.figimage(canvas, left, foot, origin="upper")
-    write(margin, 0.55 * head, title, 11, va="center")
-    write(margin, tall - 0.5 * foot, legend, 8, va="center")
+    write(margin, 0.55 * head, title, _LARGE, va="center")
+    write(margin, tall - 0.5 * foot, legend, _MEDIUM, va="center")
+
+
+def _width(figure: Any, words: str, size: int) -> int:
+    """Pixels that a text takes; of several lines, the longest."""
+    text = figure.text(0, 0, words, fontsize=size, parse_math=False)
+    width: float = text.get_window_extent(dpi=DPI).width
+    text.remove()
+    return math.ceil(width)
 
 
 def _cell_side(rows: Sequence[Row]) -> int:
@@ -87,14 +102,19 @@ def _cell_side(rows: Sequence[Row]) -> int:
 
 
 def _coloured(cell: NDArray[np.floating[Any]], side: int) -> NDArray[np.uint8]:
-    """A small picture as pixels, uint8 of shape (side, side, 3)."""
+    """A small picture as pixels, undistorted on white, uint8 of shape (side, side, 3)."""
     from matplotlib import colormaps
 
     colours = colormaps[_COLOURS](cell)[..., :3] if cell.ndim == 2 else cell
     image = Image.fromarray((255 * np.clip(colours, 0, 1)).round().astype(np.uint8))
-    larger = max(cell.shape[:2]) > side
-    how = Image.Resampling.BOX if larger else Image.Resampling.NEAREST
-    return np.asarray(image.resize((side, side), how))
+    largest = max(image.size)
+    width, height = (max(1, round(length * side / largest)) for length in image.size)
+    how = Image.Resampling.BOX if largest > side else Image.Resampling.NEAREST
+    pixels = np.full((side, side, 3), 255, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    shown = np.asarray(image.resize((width, height), how))
+    pixels[top : top + height, left : left + width] = shown
+    return pixels
 
 
 def normalised(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from cnntransfer.errors import OutputError
-from cnntransfer.explain.explanation import Explanation
+from cnntransfer.explain.explanation import DPI, Explanation
 from cnntransfer.explain.files import Folder
 from cnntransfer.explain.heat import Heat, enlarged
-from cnntransfer.explain.sheets import Row, draw_sheet, normalised
+from cnntransfer.explain.sheets import Row, _coloured, draw_sheet, normalised
 
 
 def explanation(name="bird", arrays=None):
@@ -113,6 +114,25 @@ class TestSheet:
 
 def test_the_folder_may_be_no_folder(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OSError):
-        Folder(tmp_path / "file").write(explanation())
+    with pytest.raises(OutputError, match=r"Received: .*file, a file\."):
+        Folder(tmp_path / "file")
     assert Path(tmp_path / "file").read_text() == "x"
+
+
+def test_small_pictures_keep_their_shape():
+    """Kernels of 1 x 7 are no squares, nor are maps of photos that are none."""
+    shown = _coloured(np.linspace(0, 1, 7)[None], 56)
+    assert shown.shape == (56, 56, 3)
+    is_white = (shown == 255).all(axis=-1)
+    np.testing.assert_array_equal(np.flatnonzero(~is_white.all(axis=1)), np.arange(24, 32))
+
+
+@pytest.mark.parametrize("words", ["W" * 60, "i" * 60, "$\\frac{$"])
+def test_no_text_is_cut_off(words):
+    figure = Figure(dpi=DPI)
+    draw_sheet(figure, [Row(words, [np.eye(4)], ["0"])], words, words)
+    edges = figure.bbox
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= edges.x0
+        assert box.x1 <= edges.x1

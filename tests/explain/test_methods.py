@@ -7,11 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from cnntransfer.errors import DataError, MissingDependencyError, UsageError
-from cnntransfer.explain import METHODS, Of, Options, get_method, occlusion
+from cnntransfer.explain import METHODS, Of, Options, get_method, gradcam, occlusion
 from cnntransfer.explain import integrated_gradients as ig
 from cnntransfer.explain.explanation import Photo
 from cnntransfer.explain.gradcam import gradcam_plus_plus_weights, gradcam_weights
 from cnntransfer.explain.gradients import score_gradients
+from cnntransfer.explain.patches import _channels
 from cnntransfer.frameworks import keras
 from tests.explain.conftest import image_input, subject_of
 
@@ -85,6 +86,16 @@ class TestGradCam:
         assert result.facts["layers"] == ["low"]
         assert result.arrays["heat"].shape == (12, 12)
         assert result.arrays["heat"].min() >= 0
+
+    def test_no_evidence_is_said(self, plain, photo, monkeypatch):
+        """A class may be likely because more speaks against the others."""
+        maps = [(np.ones((3, 3, 5), np.float32), np.full((3, 3, 5), -1, np.float32))]
+        monkeypatch.setattr(gradcam, "map_gradients", lambda *_: maps)
+        result = explained("gradcam", plain, [photo], target="owl")
+        assert not result.arrays["heat"].any()
+        (remark,) = result.remarks
+        assert "nowhere does the map speak for 'owl'" in remark
+        assert explained("gradcam++", plain, [photo]).remarks
 
     def test_without_maps_there_is_nothing_to_see(self, linear, photo):
         with pytest.raises(UsageError, match="maps of more than one place"):
@@ -366,3 +377,12 @@ def test_an_unknown_method_is_an_error():
 def test_every_option_is_taken_by_some_method():
     taken = {name for method in METHODS.values() for name in method.takes}
     assert taken == set(vars(Options()))
+
+
+def test_channels_of_patches_are_those_that_several_photos_excite():
+    """Not one that is silent but for a single photo."""
+    peaks = np.zeros((12, 3), np.float32)
+    peaks[0, 0] = 9
+    peaks[:3, 1] = 5
+    assert _channels(peaks, "layer", Options(top=3, channels=1)) == [1]
+    assert _channels(peaks, "layer", Options(top=1, channels=1)) == [0]
