@@ -30,7 +30,7 @@ COMMANDS = {
     "reproduce": "Repeat a run and compare the predictions.",
     "explain": "Show what a network looks at, and what its layers react to.",
     "inspect": "Show what a network, or a textbook's layer, is made of.",
-    "backbones": "List the pretrained networks.",
+    "backbones": "List the networks.",
     "weights": "List and verify the pretrained weights on this machine.",
     "benchmark": "Measure what to expect on this machine.",
     "cache": "Show or clear what is kept to save time.",

@@ -148,7 +148,11 @@ class HeadModel:
 
 
 def initial_weights(
-    layers: tuple[Layer, ...], features: Array, widths: Sequence[int] = ()
+    layers: tuple[Layer, ...],
+    features: Array,
+    widths: Sequence[int] = (),
+    *,
+    standardise: bool = True,
 ) -> HeadWeights:
     """The numbers that training begins with.
 
@@ -158,12 +162,14 @@ def initial_weights(
         layers: What :func:`head_layers` gave.
         features: Of the training images, float32 (n, d): what the first layer standardises.
         widths: See :func:`standardisation`.
+        standardise: Whether it does; else it lets features through as they are.
     """
     weights: dict[str, tuple[Array, ...]] = {}
     width = features.shape[1]
     for layer in layers:
         if layer.name == STANDARDISE_NAME:
-            weights[layer.name] = standardisation(features, widths)
+            neutral = (np.zeros(width, np.float32), np.ones(width, np.float32))
+            weights[layer.name] = standardisation(features, widths) if standardise else neutral
         elif layer.kind == "BatchNormalization":
             ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
             weights[layer.name] = (ones, zeros, zeros.copy(), ones.copy())

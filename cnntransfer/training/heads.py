@@ -57,12 +57,15 @@ class HeadData:
         held_out: Features of the images that nothing is learned from; the validation images
             among them stop the fitting.
         widths: How many features come from each depth of the trunk.
+        standardise: Whether by these features; not where they are those of random weights, which
+            are going to be others.
     """
 
     views: Views
     training: Features
     held_out: Features
     widths: tuple[int, ...]
+    standardise: bool = True
 
     def examples(self, features: Features, subset: str) -> Examples:
         """Those features that belong to images of a subset."""
@@ -77,7 +80,9 @@ class HeadData:
     def initial_head(self, recipe: Recipe) -> HeadModel:
         """A single head before anything was learned but what to standardise by."""
         layers = self.layers(recipe)
-        return HeadModel(layers, initial_weights(layers, self.training.plain, self.widths))
+        features = self.training.plain
+        weights = initial_weights(layers, features, self.widths, standardise=self.standardise)
+        return HeadModel(layers, weights)
 
     def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> HeadLearner:
         """What fits a head in a stage."""

@@ -247,8 +247,9 @@ def _fit_head(
     """
     views, spec = extractor.views, extractor.spec
     checkpoint.begin(recipe, choice)
-    data = HeadData(views, training, held_out, spec.widths)
     stages = frozen_stages(recipe, spec.backbone)
+    starts_from_scratch = spec.weights.path is None and not stages
+    data = HeadData(views, training, held_out, spec.widths, standardise=not starts_from_scratch)
     fitted = fit_head(recipe, stages, data, observer, checkpoint)
     if choice.features is None:
         return fitted

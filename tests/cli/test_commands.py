@@ -494,7 +494,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("words", "expected"),
         [
-            ("cnntransfer ex", ["export"]),
+            ("cnntransfer ex", ["export", "explain"]),
             ("cnntransfer ", list(COMMANDS)),
             ("cnntransfer predict --sh", ["--show-input"]),
         ],

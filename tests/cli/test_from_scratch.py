@@ -72,6 +72,13 @@ def test_every_layer_has_moved(trained):
         assert not np.array_equal(layer.get_weights()[0], kernel), layer.name
 
 
+def test_features_that_are_going_to_be_others_are_not_standardised(trained):
+    """By those of the random network they would be eight times as large."""
+    mean, variance = trained.load_keras().get_layer("standardise").get_weights()
+    assert not mean.any()
+    assert (variance == 1).all()
+
+
 def test_predict_export_and_inspect_know_it(cli, trained, tmp_path):
     image = tmp_path / "photos" / "red" / "red0.png"
     make_photos(tmp_path / "photos", per_class=1)

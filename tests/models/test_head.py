@@ -223,3 +223,14 @@ def test_a_temperature_divides_the_logits_only(head):
         for before, after in zip(arrays, cooler.weights[name], strict=True):
             assert np.array_equal(before, after) != (name == last and before.any()), name
             assert after.dtype == np.float32
+
+
+def test_what_does_not_standardise_lets_features_through():
+    layers = head_layers(Head(units=()), 2)
+    features = np.random.default_rng(0).normal(5, 3, (9, 4)).astype(np.float32)
+    mean, variance = initial_weights(layers, features, standardise=False)["standardise"]
+    assert (mean.tolist(), variance.tolist()) == ([0] * 4, [1] * 4)
+    np.testing.assert_array_equal(
+        initial_weights(layers, features, standardise=False)["probabilities"][0],
+        initial_weights(layers, features)["probabilities"][0],
+    )

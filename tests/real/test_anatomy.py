@@ -11,6 +11,7 @@ from benchmarks.multiply_adds import BACKBONES, PRODUCTS, profiled
 from cnntransfer import frameworks
 from cnntransfer.inspect.network import of_backbone
 from cnntransfer.models.backbones import get_backbone
+from tests.inspect.test_network import check_order
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,11 @@ def _forget_models():
     yield
     frameworks.keras().backend.clear_session()
     gc.collect()
+
+
+def test_the_order_that_unfreeze_counts_is_the_graph_s():
+    """Building this one takes long."""
+    check_order("convnext_tiny")
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -5,18 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cnntransfer.errors import UsageError
 from cnntransfer.plots import plot_learning_rates
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import AUTO, FINETUNE_STAGE, Recipe, Stage, read_recipe
-from cnntransfer.training import outcome as outcome_module
+from cnntransfer.recipe import AUTO, FINETUNE_STAGE, Recipe, Stage
 from cnntransfer.training.checkpoint import NO_CHECKPOINT, Checkpoint
 from cnntransfer.training.rates import RATE_COLUMNS, range_test, settle_rate, suggested
-from cnntransfer.training.run import resume, run
 from cnntransfer.training.schedule import RISING_STEPS, scheduled
-from tests.conftest import convert_tuned
 from tests.training.test_heads import HIDDEN, exclusive_or  # noqa: F401
 from tests.training.test_network import network_of, tiny
 
@@ -162,66 +158,6 @@ def test_finding_the_rates_of_whatever_learns_step_by_step():
     assert [s.learning_rate for s in unfreezing.finding_rates().stages] == [1e-3, AUTO]
     hidden = unfreezing.override({"head.units": 8})
     assert [s.learning_rate for s in hidden.finding_rates().stages] == [AUTO, AUTO]
-
-
-class Stopped(BaseException):
-    """Nothing handles it."""
-
-
-class Stopper(Observer):
-    def epoch(self, row):
-        if (row["stage"], row["epoch"]) == ("finetune", 2):
-            raise Stopped
-
-
-def same(one, other):
-    histories = [
-        [{**row, "seconds": None} for row in bundle.read_table("history")]
-        for bundle in (one, other)
-    ]
-    assert histories[0] == histories[1]
-    for name in ("predictions.csv", "recipe.yaml", "trunk.tflite", "head.tflite"):
-        assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"head.units": 8, "head.ensemble": 2},
-        {"head.units": 8, "fresh_augmentation": True, "batch_augmentation.mixup": 0.2},
-    ],
-    ids=["several heads, activations", "pixels, mixed"],
-)
-def test_a_run_writes_down_what_it_found(photos, tmp_path, monkeypatch, settings):
-    """Also one that was stopped after it had looked; and its recipe gives the same without."""
-    monkeypatch.setattr(outcome_module, "write_trunk", convert_tuned)
-    monkeypatch.setattr("cnntransfer.training.checkpoint_folder.INTERVAL", 0.0)
-    recipe = Recipe(data=str(photos)).override(
-        {
-            "image_size": 32,
-            "batch_size": 8,
-            "stages.head.epochs": 3,
-            "stages.finetune.unfreeze": "block13",
-            "stages.finetune.epochs": 2,
-            "stages.finetune.precision": "float32",
-            "stages.finetune.jit_compile": "none",
-            **settings,
-        }
-    )
-    recipe = recipe.finding_rates()
-    whole = run(recipe, tmp_path / "whole")
-    with pytest.raises(Stopped):
-        run(recipe, tmp_path / "stopped", observer=Stopper())
-    resumed = resume(tmp_path / "stopped")
-    same(whole, resumed)
-    same(whole, run(read_recipe(whole.recipe_file), tmp_path / "again"))
-    rows = whole.read_table("learning_rates", *RATE_COLUMNS)
-    assert resumed.read_table("learning_rates") == rows
-    assert sorted({row["stage"] for row in rows}) == ["finetune", "head"]
-    with Image.open(whole.rates_plot) as plot:
-        assert plot.size[1] > plot.size[0]  # Two, one below the other.
-    assert whole.rates_plot.read_bytes() == resumed.rates_plot.read_bytes()
-    assert "learning_rate: auto" not in whole.recipe_file.read_text()
 
 
 @pytest.mark.filterwarnings("error")
