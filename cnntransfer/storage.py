@@ -124,8 +124,13 @@ def check_target(target: Path, *, overwrite: bool, marker: str | None = None) ->
         ) from None
 
 
-def check_apart(target: Path, data: Path) -> None:
+def check_apart(target: Path, data: Path, option: str = "--output") -> None:
     """Check that nothing is written into the user's folder of images, or over it or its manifest.
+
+    Args:
+        target: What is going to be written.
+        data: The folder or the manifest.
+        option: What another place is chosen with.
 
     Raises:
         OutputError: it would be.
@@ -136,7 +141,7 @@ def check_apart(target: Path, data: Path) -> None:
         only_read = "outside the folder of images" if images.is_dir() else "beside the manifest"
         raise OutputError(
             f"Expected an output {only_read}, which is only read. Received: "
-            f"{target}. Choose another place with --output, such as ../{target.name}"
+            f"{target}. Choose another place with {option}, such as ../{target.name}"
         )
 
 

@@ -83,17 +83,13 @@ def command(
     from ..explain.files import Folder
     from ..explain.subject import Subject
     from ..predict import expand
-    from ..storage import check_apart
 
     chosen = get_method(method)
     options = chosen.options(given_settings(settings))
     chosen.check_images(images)
     paths = expand(images)
     target = Path(output or EXPLANATIONS).expanduser()
-    for source in map(Path, images):
-        if source.is_dir():
-            check_apart(target, source)  # Else they would be photos of the next run.
-    folder = Folder(target, arrays=npy, overwrite=overwrite)
+    folder = Folder(target, arrays=npy, overwrite=overwrite, sources=images)
     if chosen.of is Of.EACH_IMAGE:
         folder.check(paths, chosen.name)
     subject = Subject.open(model, with_classes=chosen.explains_class, observer=console)

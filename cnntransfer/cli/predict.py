@@ -19,6 +19,7 @@ from .options import NON_EMPTY, as_json, checked, example, with_console
 if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..explain import Method
+    from ..explain.files import Folder
     from ..novelty import Boundary
     from ..predict import Prediction
 
@@ -105,7 +106,7 @@ def command(
         raise UsageError(
             f"--explain-output: expected with --explain METHOD. Received: {explain_output} without."
         )
-    method = None if explain is None else class_method(explain)
+    drawing = None if explain is None else _drawing(explain, explain_output, images)
     rate = None if unknown is None else _rate(unknown)
     paths = expand(images)
     bundle = open_model(model or DEFAULT, console)
@@ -141,8 +142,8 @@ def command(
         _print_text(watched(), top or (5 if len(paths) == 1 else 1), single=len(paths) == 1)
     if boundary is not None and len(paths) > 1:
         console.note(f"{beyond} of {counted(len(paths), 'file')} unknown.")
-    if method is not None:
-        _draw(bundle, model or DEFAULT, method, readable, explain_output, console)
+    if drawing is not None:
+        _draw(bundle, model or DEFAULT, *drawing, readable, console)
     if rejected and len(rejected) == len(paths):
         # After the output: rows and JSON say of every file what is wrong with it.
         raise DataError(
@@ -157,23 +158,31 @@ def command(
     return ExitCode.OK
 
 
+def _drawing(method: str, output: str | None, images: Sequence[str]) -> tuple[Method, Folder]:
+    """How answers are explained, and where to; pictures that are there already are replaced."""
+    from ..explain.files import Folder
+
+    chosen = class_method(method)
+    target = Path(output or EXPLANATIONS).expanduser()
+    return chosen, Folder(target, overwrite=True, sources=images, option="--explain-output")
+
+
 def _draw(
     bundle: Bundle,
     name: str,
     method: Method,
+    folder: Folder,
     paths: Sequence[Path],
-    output: str | None,
     console: Console,
 ) -> None:
-    """Explain the answers; pictures that are there already are replaced."""
-    from ..explain.files import Folder
     from ..explain.subject import Subject
 
     subject = Subject.of_bundle(bundle, Path(name).name)
-    folder = Folder(Path(output or EXPLANATIONS).expanduser(), overwrite=True)
     with console.task("Explaining", total=len(paths)) as advance:
         explanations = method.explanations(subject, subject.photos(paths), method.options({}))
         for explanation in explanations:
+            for remark in explanation.remarks:
+                console.note(remark)
             for file in folder.write(explanation):
                 console.note(f"Drawn: {file}")
             advance(1)

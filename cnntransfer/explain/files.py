@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OutputError
-from ..storage import atomic_file, check_target
+from ..storage import atomic_file, check_apart, check_target
 from .explanation import DPI, Explanation
 
 _LONGEST_NAME = 80
@@ -23,12 +23,26 @@ class Folder:
         path: The folder; made when the first file is written.
         arrays: Whether raw arrays are written too.
         overwrite: Whether files that are there already may be replaced.
+        sources: What photos come from; into a folder of these nothing is written, because it would
+            be among the photos of the next run.
+        option: What the folder was chosen with, for messages.
 
     Raises:
         OutputError: nothing can be written there. That is known before anything is computed.
     """
 
-    def __init__(self, path: Path, *, arrays: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        arrays: bool = False,
+        overwrite: bool = False,
+        sources: Iterable[str] = (),
+        option: str = "--output",
+    ) -> None:
+        for source in map(Path, sources):
+            if source.is_dir():
+                check_apart(path, source, option)
         check_target(path / "picture.png", overwrite=True)
         self._path, self._arrays, self._overwrite = path, arrays, overwrite
         self._taken: set[str] = set()

@@ -149,6 +149,15 @@ def test_predict_draws_why(cli, bundle, photos):
     assert written("out") == ["red1-gradcam.png"]
 
 
+def test_predict_draws_nothing_among_the_photos(cli, bundle, photos):
+    target = photos / "red" / "why"
+    options = ("--explain", "gradcam", "--explain-output", target)
+    code, out, err = cli("predict", "-m", bundle.path, photos, *options)
+    assert (code, out) == (ExitCode.OUTPUT, "")
+    assert err.startswith("Error: Expected an output outside the folder of images")
+    assert "Choose another place with --explain-output, such as ../why" in err
+
+
 def test_predict_checks_what_to_draw_first(cli):
     code, out, err = cli("predict", BIRD, "--explain", "filters")
     assert (code, out) == (ExitCode.USAGE, "")
