@@ -11,7 +11,7 @@ from PIL import Image
 
 import cnntransfer
 from cnntransfer.errors import ExitCode, UsageError
-from cnntransfer.explain import METHODS, Of
+from cnntransfer.explain import METHODS, Of, integrated_gradients
 from tests.cli.test_startup import imported
 
 BIRD = Path(__file__).parents[2] / "sample_images" / "bird.jpg"
@@ -20,6 +20,8 @@ BIRD = Path(__file__).parents[2] / "sample_images" / "bird.jpg"
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # Whether they add up is asked elsewhere.
+    monkeypatch.setattr(integrated_gradients, "_MOST", 48)
 
 
 def written(folder="explanations"):
