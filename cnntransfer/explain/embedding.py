@@ -7,7 +7,8 @@ Arrays: ``points``, float32, shape (n, 2), in the order of the files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..data.images import read_bytes
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..errors import DataError, MissingDependencyError
 from ..frameworks import keras
 from ..parallel import available_cores
+from ..training.extraction import kept_features
 from .explanation import Explanation, Photo
 from .layers import topmost_maps
 from .options import PCA, TSNE, Options
@@ -60,7 +63,16 @@ def explain(subject: Subject, photos: Sequence[Photo], options: Options) -> Expl
 
 
 def _features(subject: Subject, photos: Sequence[Photo]) -> NDArray[np.float32]:
-    """What the head stands on, shape (n, d): from LiteRT where the bundle is split there."""
+    """What the head stands on, shape (n, d): kept ones, where a run has left them."""
+    kept = None if subject.bundle is None else kept_features(subject.bundle)
+    rows = [None if kept is None else kept.find((_digest(photo), 0)) for photo in photos]
+    missing = [photo for photo, row in zip(photos, rows, strict=True) if row is None]
+    computed = _computed(subject, missing) if missing else iter(())
+    return np.stack([next(computed) if row is None else row for row in rows])
+
+
+def _computed(subject: Subject, photos: Sequence[Photo]) -> Iterator[NDArray[np.float32]]:
+    """From LiteRT where the bundle is split there, else from Keras."""
     bundle = subject.bundle
     if bundle is not None and bundle.trunk_file.is_file():
         engine: Any = LiteRTEngine([bundle.trunk_file], available_cores())
@@ -70,8 +82,11 @@ def _features(subject: Subject, photos: Sequence[Photo]) -> NDArray[np.float32]:
         pooled = [k.layers.GlobalAveragePooling2D()(tensor) for tensor in maps]
         features = pooled[0] if len(pooled) == 1 else k.layers.Concatenate()(pooled)
         engine = KerasEngine(k.Model(subject.model.input, features))
-    rows = [output.features for output in engine.map(lambda photo: photo.pixels, photos)]
-    return np.stack(rows)
+    return (output.features for output in engine.map(lambda photo: photo.pixels, photos))
+
+
+def _digest(photo: Photo) -> str:
+    return hashlib.sha256(read_bytes(photo.path)).hexdigest()
 
 
 def _principal_components(

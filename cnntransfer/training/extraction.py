@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle import Bundle
 from ..data.images import InputSpec
 from ..data.thumbnails import Thumbnails
 from ..data.views import Request, Views
@@ -21,7 +22,7 @@ from ..engines.conversion import ConvertedTrunk, converted_trunk, is_converted, 
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..frameworks import has_gpu
-from ..models.backbones import Backbone
+from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import Trunk, build_trunk
 from ..models.weights import WeightsFile
 from ..parallel import Later, available_cores
@@ -65,16 +66,54 @@ class TrunkSpec:
 
     def description(self, precision: str) -> dict[str, Any]:
         """What the trunk's numbers depend on beside the image, as plain values."""
-        return {
-            "backbone": self.backbone.name,
-            "weights": self.weights.digest,
-            "image_size": list(self.input.image_size),
-            "resize": str(self.input.resize),
-            "pooling": self.pooling,
-            "feature_blocks": self.feature_blocks,
-            "precision": precision,
-            "versions": f"{versions()}-pillow{version('pillow')}",
-        }
+        return _description(
+            self.backbone,
+            self.input,
+            self.pooling,
+            self.feature_blocks,
+            self.weights.digest,
+            precision,
+        )
+
+
+def _description(
+    backbone: Backbone,
+    input: InputSpec,
+    pooling: str,
+    feature_blocks: int,
+    weights_digest: str,
+    precision: str,
+) -> dict[str, Any]:
+    return {
+        "backbone": backbone.name,
+        "weights": weights_digest,
+        "image_size": list(input.image_size),
+        "resize": str(input.resize),
+        "pooling": pooling,
+        "feature_blocks": feature_blocks,
+        "precision": precision,
+        "versions": f"{versions()}-pillow{version('pillow')}",
+    }
+
+
+def kept_features(bundle: Bundle) -> RowStore | None:
+    """What is kept of the features that a bundle's head stands on; they are read only.
+
+    ``None`` where layers of the backbone were trained, where its weights were random, and for a
+    network that no run made.
+
+    Raises:
+        BundleError: the recipe is damaged.
+    """
+    if not bundle.recipe_file.is_file():
+        return None
+    recipe, digest = bundle.recipe(), bundle.metadata["weights"]["sha256"]
+    backbone = get_backbone(recipe.backbone)
+    if digest is None or any(backbone.cut(stage.unfreeze) for stage in recipe.stages):
+        return None
+    blocks = int(recipe.feature_blocks)
+    described = _description(backbone, bundle.input_spec, recipe.pooling, blocks, digest, REFERENCE)
+    return RowStore("features", described, (sum(backbone.widths(blocks)),), np.float32)
 
 
 class LiteRTTrunk:
