@@ -20,9 +20,10 @@ from PIL import Image
 from ..data.images import read_bytes
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
-from ..errors import DataError, MissingDependencyError
+from ..errors import DataError, ImageError, MissingDependencyError
 from ..frameworks import keras
 from ..parallel import available_cores
+from ..rows import RowStore
 from ..training.extraction import kept_features
 from .explanation import Explanation, Photo
 from .layers import topmost_maps
@@ -65,7 +66,7 @@ def explain(subject: Subject, photos: Sequence[Photo], options: Options) -> Expl
 def _features(subject: Subject, photos: Sequence[Photo]) -> NDArray[np.float32]:
     """What the head stands on, shape (n, d): kept ones, where a run has left them."""
     kept = None if subject.bundle is None else kept_features(subject.bundle)
-    rows = [None if kept is None else kept.find((_digest(photo), 0)) for photo in photos]
+    rows = [None if kept is None else _kept_row(kept, photo) for photo in photos]
     missing = [photo for photo, row in zip(photos, rows, strict=True) if row is None]
     computed = _computed(subject, missing) if missing else iter(())
     return np.stack([next(computed) if row is None else row for row in rows])
@@ -85,8 +86,13 @@ def _computed(subject: Subject, photos: Sequence[Photo]) -> Iterator[NDArray[np.
     return (output.features for output in engine.map(lambda photo: photo.pixels, photos))
 
 
-def _digest(photo: Photo) -> str:
-    return hashlib.sha256(read_bytes(photo.path)).hexdigest()
+def _kept_row(kept: RowStore, photo: Photo) -> NDArray[np.float32] | None:
+    """The kept features of a photo, known by its file's content; ``None`` where there are none."""
+    try:
+        data = read_bytes(photo.path)
+    except ImageError:  # Its pixels came from elsewhere, or the file is gone by now.
+        return None
+    return kept.find((hashlib.sha256(data).hexdigest(), 0))
 
 
 def _principal_components(

@@ -1,9 +1,12 @@
 """Features that a run has left are not computed again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cnntransfer.explain import embedding, get_method
+from cnntransfer.explain.explanation import Photo
 from cnntransfer.explain.subject import Subject
 from cnntransfer.training.extraction import kept_features
 
@@ -43,6 +46,16 @@ def test_others_are(bundle, photos, counted, tmp_path):
     picture((1, 2, 3), 77).save(tmp_path / "new.png")
     points(bundle, [*sorted(photos.rglob("*.png"))[:5], tmp_path / "new.png"])
     assert [photo.path.name for photo in counted] == ["new.png"]
+
+
+def test_a_photo_without_a_file_is_computed(bundle, counted):
+    subject, method = Subject.of_bundle(bundle), get_method("embedding")
+    height, width = bundle.input_spec.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
+    photos = [Photo(Path(f"nowhere/{n}.png"), one) for n, one in enumerate(pixels)]
+    (found,) = method.explanations(subject, photos, method.options({}))
+    assert found.arrays["points"].shape == (3, 2)
+    assert len(counted) == 3
 
 
 def test_nothing_is_kept_of_layers_that_were_trained(bundle, tmp_path):
