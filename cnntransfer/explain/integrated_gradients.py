@@ -3,7 +3,8 @@
 Sundararajan, Taly and Yan 2017, "Axiomatic Attribution for Deep Networks", arXiv:1703.01365. The
 attributions add up to the difference of the scores (completeness), of the whole way and of any part
 of it. So the way is divided into parts, and where they add up worst more steps are taken, until the
-whole adds up within 1 %. Even steps need 300 to 1,000 for that, these 50 to 150.
+whole adds up within 1 %. On ten photos that took 54 to 132 steps; even ones took 50 to 400, and for
+one photo more than 800.
 
 Arrays: ``attributions``, float32, shape (height, width, 3): in units of the logit.
 """
