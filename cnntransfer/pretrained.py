@@ -35,20 +35,33 @@ def open_model(name: str | Path, observer: Observer = SILENT) -> Bundle:
         BundleError: it is neither.
         WeightsError: the network's weights with their top are not found.
     """
+    backbone = named_network(name)
+    if backbone is None:
+        return Bundle.open(Path(name).expanduser())
+    return pretrained(backbone, observer)
+
+
+def named_network(name: str | Path) -> Backbone | None:
+    """The network that a name stands for; ``None`` for a path, be anything there or not.
+
+    A file or folder of a network's name comes first.
+
+    Raises:
+        BundleError: it is no path, and there is no network of that name.
+    """
     path = Path(name).expanduser()
     if path.exists() or len(path.parts) != 1:
-        return Bundle.open(path)
+        return None
     from .models.backbones import BACKBONES, get_backbone
 
     try:
-        backbone = get_backbone(str(name))
+        return get_backbone(str(name))
     except UsageError:
         raise BundleError(
             "--model: expected a bundle, a folder that 'cnntransfer finetune' wrote, or the name "
             f"of a pretrained network. Received: {str(name)!r}, which is neither."
             f"{nearest(name, BACKBONES)}"
         ) from None
-    return pretrained(backbone, observer)
 
 
 def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:

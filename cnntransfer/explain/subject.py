@@ -16,13 +16,13 @@ from ..data.images import InputSpec, Resize, read
 from ..engines.litert import LiteRTEngine
 from ..errors import UsageError, nearest
 from ..frameworks import keras
-from ..models.backbones import BACKBONES, Backbone, get_backbone
+from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import build_trunk
 from ..models.preprocessing import Preprocessing
 from ..models.weights import WeightsFile, find_weights
 from ..parallel import ordered_map
 from ..predict import engine_for, workers_for
-from ..pretrained import open_model
+from ..pretrained import named_network, open_model
 from ..progress import SILENT, Observer
 from .explanation import Photo
 
@@ -110,8 +110,7 @@ class Subject:
             BundleError: it is neither.
             WeightsError: the network's weights are not found.
         """
-        if not with_classes and str(name) in BACKBONES:
-            backbone = BACKBONES[str(name)]
+        if not with_classes and (backbone := named_network(name)) is not None:
             return cls.of_trunk(backbone, find_weights(backbone, observer=observer))
         return cls.of_bundle(open_model(name, observer), Path(name).name)
 

@@ -223,3 +223,17 @@ def test_occlusion_needs_no_tensorflow(bundle, photos):
     image = photos / "red" / "red1.png"
     arguments = ("explain", bundle.path, image, "--method", "occlusion", "--grid", 3)
     assert imported(*arguments) == "code 0 imported"
+
+
+def test_names_are_what_they_are_for_predict(cli, bundle, monkeypatch):
+    """Case and dashes do not matter, a folder comes before a network, and slips are named."""
+    code, out, _ = cli("explain", "MobileNet", "--method", "filters", "--json", "-o", "network")
+    assert code == ExitCode.OK
+    assert json.loads(out)["explanations"][0]["network"] == "mobilenet"
+    shutil.copytree(bundle.path, "resnet50")
+    code, _, _ = cli("explain", "resnet50", "--method", "filters", "-o", "folder")
+    assert code == ExitCode.OK  # Of the bundle's MobileNet.
+    assert written("folder") == ["resnet50-conv1-filters.png"]
+    code, out, err = cli("explain", "mobilenett", "--method", "filters")
+    assert (code, out) == (ExitCode.BUNDLE, "")
+    assert "Received: 'mobilenett', which is neither. Did you mean 'mobilenet'?" in err
