@@ -115,6 +115,7 @@ _AUGMENTATION = "Augmentation of training images"
         "schedule": "finetune-schedule",
         "warmup": "finetune-warmup",
         "patience": "finetune-patience",
+        "min_delta": "finetune-min-delta",
         "layer_decay": "finetune-layer-decay",
         "ema_momentum": "finetune-ema-momentum",
         "train_batch_normalization": "train-batch-normalization",

@@ -210,6 +210,14 @@ class Stage:
         minimum=1,
         maximum=100_000,
     )
+    min_delta: float = setting(
+        0.0,
+        float,
+        "Undo the stage unless it lowers the validation loss by more than so many standard errors "
+        "of that, from image to image.",
+        minimum=0,
+        maximum=10,
+    )
     layer_decay: float = setting(
         1.0,
         float,
@@ -265,12 +273,14 @@ SCRATCH_STAGE = dataclasses.replace(
 )
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
 #: averaged over the steps, of which there are as many as the cosine is long: it is at its end that
-#: they settle.
+#: they settle. A gain on a few validation images that may be chance is not worth a network that is
+#: not the one which everybody knows.
 CAREFUL_STAGE = dataclasses.replace(
     FINETUNE_STAGE,
     learning_rate=3e-4,
     warmup=0.1,
     layer_decay=0.8,
     ema_momentum=0.99,
+    min_delta=1.0,
     patience=FINETUNE_STAGE.epochs,
 )

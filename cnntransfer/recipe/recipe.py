@@ -59,8 +59,8 @@ class Recipe:
     feature_blocks: int | str = setting(
         AUTO,
         count_or_auto("blocks", 30),
-        "Features from the ends of so many of the top blocks, side by side; auto: 3 where the "
-        "backbone stays frozen, else 1.",
+        "Features from the ends of so many of the top blocks, side by side; auto: what validates "
+        "best of 1, 2 and 3, or 3 with hidden layers or many validation images.",
         metavar="N|auto",
     )
     views: int | str = setting(

@@ -7,22 +7,28 @@ from typing import Any
 
 from ..errors import UsageError
 from ..models.backbones import Backbone
-from ..recipe import HEAD_STAGE, OF_HIDDEN_LAYERS, Head, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, OF_HIDDEN_LAYERS, Head, Recipe, Stage
 
 #: What a stage does without that fits a head without hidden layers.
 _OF_STEPS = ("learning_rate", "schedule", "warmup")
 #: What a stage does without that leaves the backbone frozen.
-_OF_UNFROZEN_LAYERS = ("layer_decay", "ema_momentum", "gradient_accumulation_steps")
+_OF_UNFROZEN_LAYERS = ("min_delta", "layer_decay", "ema_momentum", "gradient_accumulation_steps")
 
 
 def check(recipe: Recipe, backbone: Backbone) -> None:
     """Check what no single setting can tell.
 
     Raises:
-        UsageError: an unknown block; a frozen stage after one that unfreezes; a setting that would
-            have no effect, because there are no hidden layers or none are unfrozen; or batches to
-            be augmented where none go end to end.
+        UsageError: an unknown block, or features of more than there are; a frozen stage after one
+            that unfreezes; a setting that would have no effect, because there are no hidden layers
+            or none are unfrozen; or batches to be augmented where none go end to end.
     """
+    blocks = recipe.feature_blocks
+    if blocks != AUTO and int(blocks) > len(backbone.blocks):
+        raise UsageError(
+            f"--feature-blocks: expected at most {len(backbone.blocks)}, the blocks of "
+            f"{backbone.name}. Received: {blocks}."
+        )
     head = recipe.head
     for name in () if head.units else _changed(head, Head(), OF_HIDDEN_LAYERS):
         raise UsageError(

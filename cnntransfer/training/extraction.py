@@ -27,6 +27,7 @@ from ..models.classifier import Trunk, build_trunk
 from ..models.weights import WeightsFile
 from ..parallel import Later, available_cores
 from ..progress import SILENT, Observer
+from ..recipe import AUTO, FEATURE_BLOCKS, Recipe
 from ..rows import RowStore, Writer
 from .features import Engine, Features, ViewStore, features
 
@@ -96,6 +97,16 @@ def _description(
     }
 
 
+def feature_blocks(recipe: Recipe, backbone: Backbone) -> int:
+    """From the ends of how many of the top blocks features are computed.
+
+    A head may stand on those of fewer: see :meth:`cnntransfer.training.heads.HeadData.depths`.
+    """
+    if recipe.feature_blocks == AUTO:
+        return min(FEATURE_BLOCKS, len(backbone.blocks))
+    return int(recipe.feature_blocks)
+
+
 def kept_features(bundle: Bundle) -> RowStore | None:
     """What is kept of the features that a bundle's head stands on; they are read only.
 
@@ -111,7 +122,7 @@ def kept_features(bundle: Bundle) -> RowStore | None:
     backbone = get_backbone(recipe.backbone)
     if digest is None or any(backbone.cut(stage.unfreeze) for stage in recipe.stages):
         return None
-    blocks = int(recipe.feature_blocks)
+    blocks = feature_blocks(recipe, backbone)
     described = _description(backbone, bundle.input_spec, recipe.pooling, blocks, digest, REFERENCE)
     return RowStore("features", described, (sum(backbone.widths(blocks)),), np.float32)
 

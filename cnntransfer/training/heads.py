@@ -1,9 +1,9 @@
-"""Fitting a head to kept features, or several that are joined into one."""
+"""Fitting a head to kept features; or several, to join them into one or to keep the best."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..data.views import Views
+from ..errors import counted
 from ..models.head import HeadModel, Layer, head_layers, initial_weights, joined
 from ..parallel import products_on_one_thread
 from ..progress import SILENT, Observer
-from ..recipe import HEAD_STAGE, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, Recipe, Stage
 from .checkpoint import NO_CHECKPOINT, Checkpoint, Rows
 from .examples import Examples
 from .features import Features
@@ -25,6 +26,9 @@ from .objective import objective
 from .perceptron import Perceptron
 from .rates import settle_rate
 
+#: With so many validation images, all depths of the trunk are as good as the depths that validate
+#: best (docs/accuracy.md).
+_TELLING = 250
 #: Between the seeds of an ensemble's members: a head uses some that follow each other.
 _SEED_STEP = 7919
 
@@ -84,8 +88,25 @@ class HeadData:
         weights = initial_weights(layers, features, self.widths, standardise=self.standardise)
         return HeadModel(layers, weights)
 
-    def learner(self, recipe: Recipe, head: HeadModel, stage: Stage) -> HeadLearner:
-        """What fits a head in a stage."""
+    def depths(self, recipe: Recipe) -> Sequence[int]:
+        """From how many depths of the trunk, the topmost first, the head's features may be."""
+        every = range(1, len(self.widths) + 1)
+        is_open = recipe.feature_blocks == AUTO and not recipe.head.units
+        is_few = len(self.views.dataset.subset("val")) < _TELLING
+        return every if is_open and is_few else every[-1:]
+
+    def learner(
+        self, recipe: Recipe, head: HeadModel, stage: Stage, depths: int | None = None
+    ) -> HeadLearner:
+        """What fits a head in a stage.
+
+        Args:
+            recipe: Whose head it is.
+            head: What to begin with.
+            stage: How to train.
+            depths: From how many depths a head without hidden layers takes features; all by
+                default.
+        """
         training = self.examples(self.training, "train")
         if recipe.head.bagging:
             training = training.resampled(self.training.samples, recipe.seed)
@@ -93,7 +114,10 @@ class HeadData:
         aim = objective(recipe, self.views.dataset)
         if not recipe.head.units:
             strengths = penalties(recipe.head)
-            return LinearHead(head.layers, head.weights, strengths, training, validation, aim)
+            features = sum(self.widths[:depths])
+            return LinearHead(
+                head.layers, head.weights, strengths, training, validation, aim, features
+            )
         return Perceptron(
             head.layers,
             head.weights,
@@ -195,5 +219,34 @@ def _fit(
         fitted = begun(stage)
         if not recipe.head.units:
             stage = as_path(stage, len(penalties(recipe.head)))
-        history += kept.once(fitted, partial(fit, fitted, stage, observer, kept))
+        work = partial(fit, fitted, stage, observer, kept)
+        if len(depths := data.depths(recipe)) > 1:
+            by_depth = {
+                depth: data.learner(recipe, fitted.model(), stage, depth) for depth in depths
+            }
+            work = partial(_fit_best, fitted, by_depth, stage, observer)
+        history += kept.once(fitted, work)
     return FittedHead(fitted, history)
+
+
+def _fit_best(
+    whole: HeadLearner, by_depth: Mapping[int, HeadLearner], stage: Stage, observer: Observer
+) -> Rows:
+    """Fit with features from one depth, from two and so on; the whole is what validates best.
+
+    As with an ensemble, what was interrupted is fitted anew.
+    """
+    history: Rows = []
+    losses = {}
+    for depth, learner in by_depth.items():
+        named = dataclasses.replace(stage, name=f"{stage.name} of {counted(depth, 'block')}")
+        history += fit(learner, named, observer)
+        losses[depth] = learner.validate()[0]
+    best = min(losses, key=losses.__getitem__)
+    whole.take(by_depth[best].model())
+    compared = ", ".join(f"{loss:.4f} of {depth}" for depth, loss in losses.items())
+    observer.note(
+        f"The head stands on features of {counted(best, 'block')}, which validate best: loss "
+        f"{compared}."
+    )
+    return history

@@ -5,6 +5,9 @@ the L2 penalty. One epoch is one strength: half the one before, solved to the en
 where the one before ended. :func:`cnntransfer.training.fit.fit` stops when the validation loss no
 longer falls, and keeps the best (Friedman 2010, "Regularization Paths for Generalized Linear
 Models via Coordinate Descent", does so with another solver).
+
+How many of the features it is to use may be chosen in the same way: see
+:func:`cnntransfer.training.heads.fit_head`.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ class LinearHead:
         training: What to learn from.
         validation: What to choose the strength by.
         objective: What is lowered, beside the penalty.
+        features: How many of them are used, the first ones; all by default. The kernel is zero for
+            the others.
         gradient: How small gradients are at a solution.
     """
 
@@ -57,6 +62,7 @@ class LinearHead:
         training: Examples,
         validation: Examples,
         objective: Objective,
+        features: int | None = None,
         gradient: float | None = None,
     ) -> None:
         self._layers = layers
@@ -67,8 +73,10 @@ class LinearHead:
         standardise, output = layers
         self._fixed = weights[standardise.name]
         self._scale, self._shift = affine(standardise, self._fixed)
-        kernel, bias = weights[output.name]
-        self._held: list[Array] = [kernel.copy(), bias.copy(), np.zeros((), np.float32)]
+        kernel, bias = (array.copy() for array in weights[output.name])
+        self._used = len(kernel) if features is None else features
+        kernel[self._used :] = 0
+        self._held: list[Array] = [kernel, bias, np.zeros((), np.float32)]
 
     @property
     def l2(self) -> float:
@@ -80,7 +88,7 @@ class LinearHead:
         from scipy.optimize import minimize
 
         l2 = self._penalties[epoch]
-        kernel, bias, held_l2 = self._held
+        kernel, bias, held_l2 = self._used_kernel, *self._held[1:]
         begun = np.concatenate([kernel.ravel(), bias]).astype(np.float64)
         options = {"maxiter": _STEPS, "gtol": self._gradient * math.sqrt(l2), "ftol": 1e-9}
         found = minimize(self._loss, begun, (l2,), method="L-BFGS-B", jac=True, options=options)
@@ -125,18 +133,23 @@ class LinearHead:
             held[...] = given
 
     def _forward(self, features: Array) -> Array:
-        kernel, bias, _ = self._held
-        return self._logits(features, kernel, bias)
+        return self._logits(features, self._used_kernel, self._held[1])
+
+    @property
+    def _used_kernel(self) -> Array:
+        kernel: Array = self._held[0][: self._used]
+        return kernel
 
     def _logits(self, features: Array, kernel: Array, bias: Array) -> Array:
         # The standardisation goes into the kernel: features are neither copied nor changed.
-        logits: Array = features @ (self._scale[:, np.newaxis] * kernel)
-        logits += bias + self._shift @ kernel
+        used = slice(self._used)
+        logits: Array = features[:, used] @ (self._scale[used, np.newaxis] * kernel)
+        logits += bias + self._shift[used] @ kernel
         return logits
 
     def _loss(self, numbers: NDArray[np.float64], l2: float) -> tuple[float, NDArray[np.float64]]:
         """The penalised loss, and its gradient, of kernel and bias in one vector."""
-        features, classes = self._held[0].shape
+        features, classes = self._used_kernel.shape
         parameters = numbers.astype(np.float32)
         kernel = parameters[: features * classes].reshape(features, classes)
         bias = parameters[features * classes :]
@@ -149,10 +162,11 @@ class LinearHead:
             logarithms = log_softmax(self._logits(block, kernel, bias))
             loss -= float(((targets * logarithms).sum(axis=1) * weights).sum(dtype=np.float64))
             gradient = (np.exp(logarithms) - targets) * weights[:, np.newaxis]
-            slopes += block.T @ gradient
+            slopes += block[:, :features].T @ gradient
             sums += gradient.sum(axis=0)
         count = len(self._training)
-        slopes = self._scale[:, np.newaxis] * slopes + self._shift[:, np.newaxis] * sums
+        scale, shift = self._scale[:features, np.newaxis], self._shift[:features, np.newaxis]
+        slopes = scale * slopes + shift * sums
         slopes /= np.float32(count)
         slopes += np.float32(2 * l2) * kernel
         penalty = l2 * float(np.square(kernel, dtype=np.float64).sum())

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..frameworks import tensorflow
@@ -133,9 +134,19 @@ class Network(Variables):
         arXiv:1706.04599): layers that are trained on few images are soon too sure of themselves,
         and still get better at telling classes apart.
         """
+        right, losses = self._judged()
+        return float(losses.mean()), float(right.mean())
+
+    def losses(self) -> NDArray[np.float64]:
+        """The loss of every validation example, nats, shape (n,); their mean is the lowest."""
+        return self._judged()[1]
+
+    def _judged(self) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """Of every validation example: whether the guess is right, and the loss."""
         with self._optimizer.averaged():
-            right, *losses = self._validation.epoch(self._judge, 0)
-        return min(losses), right
+            right, losses = self._validation.every(self._judge)
+        losses = losses.astype(np.float64)
+        return right, losses[:, losses.mean(axis=0).argmin()]
 
     def seconds_per_epoch(self) -> float:
         """How long training and validating take; nothing is learned from it."""
@@ -223,27 +234,27 @@ def _training_step(model: Any, take: Take, objective: Objective) -> Step:
                 loss += tf.add_n(model.losses)
         size = tf.cast(tf.shape(shares)[0], tf.float32)
         take(tape.gradient(loss, variables), size)
-        return loss * size, _right(probabilities, shares)
+        return loss * size, tf.reduce_sum(_hits(probabilities, shares))
 
     return step
 
 
 def _validation_step(model: Any, objective: Objective) -> Step:
-    """Counts what is right, and sums up the losses at every one of some temperatures."""
+    """Of every example whether the guess is right, and the losses at some temperatures."""
     tf = tensorflow()
 
     def step(inputs: Any, shares: Any) -> tuple[Any, ...]:
         probabilities = model(inputs, training=False)
         logits = tf.math.log(tf.maximum(probabilities, _TINY))
         softened = (tf.nn.softmax(logits / temperature) for temperature in _TEMPERATURES)
-        losses = (tf.reduce_sum(objective.of_validation(shares, each)) for each in softened)
-        return _right(probabilities, shares), *losses
+        losses = [objective.of_validation(shares, each) for each in softened]
+        return _hits(probabilities, shares), tf.stack(losses, axis=1)
 
     return step
 
 
-def _right(probabilities: Any, shares: Any) -> Any:
-    """How often the class with the greatest share is the most probable one."""
+def _hits(probabilities: Any, shares: Any) -> Any:
+    """1 where the class with the greatest share is the most probable one, else 0."""
     tf = tensorflow()
     hits = tf.equal(tf.argmax(probabilities, axis=-1), tf.argmax(shares, axis=-1))
-    return tf.reduce_sum(tf.cast(hits, tf.float32))
+    return tf.cast(hits, tf.float32)

@@ -203,4 +203,6 @@ def _begun(side: _Sides, classes: int) -> LinearHead:
     fixed = (np.zeros(width, np.float32), np.ones(width, np.float32))
     nothing = (np.zeros((width, classes), np.float32), np.zeros(classes, np.float32))
     weights = {layer.name: arrays for layer, arrays in zip(layers, (fixed, nothing), strict=True)}
-    return LinearHead(layers, weights, _PATH, side.learned, side.held, Objective(), _GRADIENT)
+    return LinearHead(
+        layers, weights, _PATH, side.learned, side.held, Objective(), gradient=_GRADIENT
+    )

@@ -12,7 +12,7 @@ from ..data.images import InputSpec, Resize
 from ..errors import UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
-from ..recipe import AUTO, FEATURE_BLOCKS, Recipe
+from ..recipe import AUTO, Recipe
 from .checks import check
 
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
@@ -57,24 +57,11 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
         recipe,
         backbone=backbone.name,
         image_size=size,
-        feature_blocks=_feature_blocks(recipe, backbone),
         # A bundle's recipe repeats the run from any folder.
         data=str(Path(recipe.data).expanduser().absolute()),
         weights=_absolute(recipe.weights),
     )
     return backbone, resolved
-
-
-def _feature_blocks(recipe: Recipe, backbone: Backbone) -> int:
-    if recipe.feature_blocks == AUTO:
-        return min(FEATURE_BLOCKS, len(backbone.blocks))
-    blocks = int(recipe.feature_blocks)
-    if blocks > len(backbone.blocks):
-        raise UsageError(
-            f"--feature-blocks: expected at most {len(backbone.blocks)}, the blocks of "
-            f"{backbone.name}. Received: {blocks}."
-        )
-    return blocks
 
 
 def default_output(recipe: Recipe) -> Path:

@@ -28,7 +28,14 @@ from ..report import prepare as prepare_report
 from ..storage import atomic_folder, check_apart, check_target
 from .checkpoint_folder import CheckpointFolder
 from .clock import Clock
-from .extraction import REFERENCE, Extractor, FirstLook, LiteRTTrunk, TrunkSpec
+from .extraction import (
+    REFERENCE,
+    Extractor,
+    FirstLook,
+    LiteRTTrunk,
+    TrunkSpec,
+    feature_blocks,
+)
 from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
@@ -126,7 +133,7 @@ def _run(
     clock = Clock()
     templates_ready = start(prepare_report)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
-    blocks = int(recipe.feature_blocks)
+    blocks = feature_blocks(recipe, backbone)
     spec = TrunkSpec(backbone, input_spec(recipe), recipe.pooling, weights, blocks)
     listing = listing or list_images(Path(str(recipe.data)))
     # They are about networks that were trained on photos; those of textbooks are made for less.

@@ -16,9 +16,9 @@ from ..frameworks import tensorflow
 from ..parallel import available_cores, ordered_map
 from .order import Order
 
-#: ``(inputs, labels) -> sums over the examples``, such as that of losses and the number right, made
-#: of TensorFlow operations. A source gives labels as classes, int64 (n,); a loss takes shares of
-#: classes, float32 (n, classes).
+#: ``(inputs, labels) -> figures``, made of TensorFlow operations: sums over the examples, such as
+#: that of losses and the number right, or arrays with a row for each. A source gives labels as
+#: classes, int64 (n,); a loss takes shares of classes, float32 (n, classes).
 Step = Callable[[Any, Any], tuple[Any, ...]]
 
 
@@ -105,6 +105,14 @@ class StreamSource:
             for arrays, labels in self.batches(number)
         ]
         return tuple(float(total) / self._order.size for total in np.sum(figures, axis=0))
+
+    def every(self, run: Step) -> tuple[NDArray[Any], ...]:
+        """Run a step over all batches; its figures for every example, in the source's order."""
+        batches = [
+            [np.asarray(figure) for figure in run(arrays, labels)]
+            for arrays, labels in self.batches(0)
+        ]
+        return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
 
     def batches(self, epoch: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
         """Arrays and labels of every batch; the next ones are fetched meanwhile."""

@@ -3,11 +3,12 @@
 Each is data (:class:`cnntransfer.recipe.Stage`), and all go the same way: some layers are made
 trainable and fitted together with the head, on kept activations of the layers below them or on
 pixels. A stage stops when the validation loss no longer falls and keeps the best weights it saw;
-one that ends with a higher validation loss than it began with is undone.
+one that does not lower the validation loss, or by no more than may be chance, is undone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +22,11 @@ from ..models.classifier import Trunk, build_classifier, head_of, weights_digest
 from ..models.head import HeadModel
 from ..progress import SILENT, Observer
 from ..recipe import Recipe, Stage
-from .checkpoint import NO_CHECKPOINT, Checkpoint, Rows, StageCheckpoint
+from .checkpoint import NO_CHECKPOINT, NOTHING_KEPT, Checkpoint, Rows, StageCheckpoint
 from .fit import fit
 from .heads import FittedHead
 from .learner import MODEL
-from .network import Variables
+from .network import Network, Variables
 from .rates import settle_rate
 from .unfrozen import Unfrozen
 
@@ -128,7 +129,42 @@ def _fit(
     feed = unfrozen.feed(description, digests, observer)
     with arithmetic(stage.precision):
         stage = settle_rate(stage, partial(unfrozen.learner, feed=feed), checkpoint, observer)
-        return fit(unfrozen.learner(stage, feed), stage, observer, kept)
+        return fit_if_better(unfrozen.learner(stage, feed), stage, observer, kept)
+
+
+def fit_if_better(
+    network: Network,
+    stage: Stage,
+    observer: Observer = SILENT,
+    checkpoint: StageCheckpoint = NOTHING_KEPT,
+) -> Rows:
+    """:func:`fit`, undone if the gain may be chance.
+
+    The best of some epochs is better by chance, too, on the few validation images that it is chosen
+    by. So the gain, the mean of what the loss of each of them fell by, has to exceed
+    ``stage.min_delta`` of its standard errors, after Breiman's rule for pruning (Breiman et al.
+    1984, "Classification and Regression Trees", 3.4.3).
+
+    Args:
+        network: As it was before the stage, also where that goes on after an interruption.
+        stage: See :func:`fit`.
+        observer: See there; hears why a stage is undone.
+        checkpoint: See there.
+    """
+    weights, losses = network.get_weights(), network.losses()
+    history = fit(network, stage, observer, checkpoint)
+    gains = losses - network.losses()
+    gain, error = gains.mean(), math.inf
+    if len(gains) > 1:
+        error = gains.std(ddof=1) / math.sqrt(len(gains))
+    if 0 < gain <= stage.min_delta * error:
+        network.set_weights(weights)
+        observer.note(
+            f"Stage {stage.name!r} lowered the validation loss by {gain:.4f}, which over "
+            f"{counted(len(gains), 'image')} may be chance (standard error {error:.4f}); its "
+            "changes were undone."
+        )
+    return history
 
 
 def layer_digests(trunk: Trunk) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Networks with everything that makes a stage careful: averaged, layer by layer, augmented."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ from cnntransfer.recipe import BatchAugmentation, Recipe, Stage
 from cnntransfer.training import checkpoint_folder as checkpoint_module
 from cnntransfer.training.batch_augmenter import BatchAugmenter
 from cnntransfer.training.checkpoint_folder import CheckpointFolder
-from cnntransfer.training.fit import fit
 from cnntransfer.training.network import Network
 from cnntransfer.training.objective import Objective
 from cnntransfer.training.precision import Choice
 from cnntransfer.training.sources import Feed, StreamSource
+from cnntransfer.training.stages import fit_if_better
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
@@ -93,15 +94,15 @@ class Listener(Observer):
 STAGE = Stage(name="finetune", unfreeze="all", learning_rate=0.01, epochs=4, **CAREFUL)
 
 
-def begun(output):
+def begun(output, stage=STAGE):
     folder = CheckpointFolder(output)
-    folder.begin(Recipe(stages=(STAGE,)), Choice("float32"))
+    folder.begin(Recipe(stages=(stage,)), Choice("float32"))
     return folder
 
 
-def fitted(folder, stop=None):
+def fitted(folder, stop=None, stage=STAGE):
     learner, listener = network(**CAREFUL), Listener(stop)
-    fit(learner, STAGE, listener, folder.stage(STAGE))
+    fit_if_better(learner, stage, listener, folder.stage(stage))
     return learner.arrays(), listener.rows
 
 
@@ -117,6 +118,23 @@ def test_a_stage_that_was_stopped_ends_as_if_it_had_not_been(tmp_path, monkeypat
     resumed, rest = fitted(CheckpointFolder.open(tmp_path / "stopped"))
     assert rest == rows[2:]
     assert_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("min_delta", [0.01, 10.0])
+def test_what_is_undone_does_not_depend_on_where_it_was_stopped(tmp_path, monkeypatch, min_delta):
+    monkeypatch.setattr(checkpoint_module, "INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint_module, "_SHARE", float("inf"))
+    stage = dataclasses.replace(STAGE, min_delta=min_delta)
+    before = network(**CAREFUL).get_weights()
+    whole, _ = fitted(begun(tmp_path / "whole", stage), stage=stage)
+    with pytest.raises(Stopped):
+        fitted(begun(tmp_path / "stopped", stage), stop=4, stage=stage)
+    resumed, _ = fitted(CheckpointFolder.open(tmp_path / "stopped"), stage=stage)
+    assert_equal(resumed, whole)
+    after = network(**CAREFUL)
+    assert after.put({"model": whole["model"]})
+    is_as_before = all(map(np.array_equal, after._model.get_weights(), before))
+    assert is_as_before == (min_delta == 10.0)
 
 
 def test_measuring_an_epoch_changes_nothing():

@@ -10,10 +10,13 @@ from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Pixels, Sample
 from cnntransfer.data.images import InputSpec, Resize
 from cnntransfer.data.views import Views
+from cnntransfer.progress import Observer
 from cnntransfer.recipe import Augmentation, Head, Recipe, Stage
 from cnntransfer.training import heads as heads_module
+from cnntransfer.training.checkpoint_folder import CheckpointFolder
 from cnntransfer.training.features import Features
 from cnntransfer.training.heads import HeadData, fit_head
+from cnntransfer.training.precision import Choice
 
 HIDDEN = Head(units=(32,), dropout=0, l2=0)
 
@@ -172,3 +175,78 @@ def test_with_bagging_every_head_learns_from_a_sample_of_its_own(exclusive_or, m
     learned.clear()
     fit_head(Recipe(head=head), stages, exclusive_or)
     assert all(len(np.unique(rows)) == len(rows) for rows in learned)
+
+
+# ---- Features from how many depths
+
+
+def deep_data(count, told_by):
+    """Two classes that the features of one of three depths, two numbers each, tell apart."""
+    random = np.random.default_rng(1)
+    labels = np.arange(count) // 5 % 2
+    values = random.normal(size=(count, 6)).astype(np.float32)
+    values[:, 2 * told_by] += 3 * (2 * labels - 1)
+    return dataclasses.replace(data_of(values, labels), widths=(2, 2, 2))
+
+
+class Listener(Observer):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+@pytest.mark.parametrize("told_by", [0, 1, 2])
+def test_no_deeper_than_what_validates_best(told_by):
+    data, listener = deep_data(100, told_by), Listener()
+    fitted = fit_head(Recipe(), STAGES, data, listener)
+    kernel, _ = fitted.model.weights["probabilities"]
+    used = [bool(np.any(kernel[rows])) for rows in (slice(0, 2), slice(2, 4), slice(4, 6))]
+    assert used[told_by]
+    assert used == sorted(used, reverse=True)
+    names = dict.fromkeys(row["stage"] for row in fitted.history)
+    assert list(names) == ["head of 1 block", "head of 2 blocks", "head of 3 blocks"]
+    losses = {
+        name: min(row["val_loss"] for row in fitted.history if row["stage"] == name)
+        for name in names
+    }
+    depth = sum(used)
+    assert losses[list(names)[depth - 1]] == min(losses.values())
+    assert fitted.learner.validate()[0] == pytest.approx(min(losses.values()), rel=1e-5)
+    compared = ", ".join(f"{loss:.4f} of {n}" for n, loss in enumerate(losses.values(), 1))
+    blocks = "1 block" if depth == 1 else f"{depth} blocks"
+    assert listener.notes == [
+        f"The head stands on features of {blocks}, which validate best: loss {compared}."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "settings"),
+    [
+        (5 * heads_module._TELLING, {}),
+        (100, {"feature_blocks": 3}),
+        (100, {"head": HIDDEN}),
+    ],
+    ids=["many validation images", "a number", "hidden layers"],
+)
+def test_or_from_all_depths(count, settings):
+    fitted = fit_head(Recipe(**settings), STAGES, deep_data(count, 0))
+    assert {row["stage"] for row in fitted.history} == {"head"}
+    kernels = [arrays[0] for name, arrays in fitted.model.weights.items() if name != "standardise"]
+    assert all(np.any(kernels[0][row]) for row in range(6))
+
+
+def test_the_choice_is_made_once(tmp_path):
+    """What was kept of it needs neither features nor a solver."""
+    recipe, data = Recipe(stages=STAGES), deep_data(100, 1)
+    folder = CheckpointFolder(tmp_path / "run")
+    folder.begin(recipe, Choice("float32"))
+    fitted = fit_head(recipe, STAGES, data, checkpoint=folder)
+    again = CheckpointFolder.open(tmp_path / "run")
+    listener = Listener()
+    same = fit_head(recipe, STAGES, data, listener, again)
+    assert listener.notes == []
+    assert same.history == fitted.history
+    assert_equal(same.model, fitted.model)
+    assert same.model.layers == fitted.model.layers

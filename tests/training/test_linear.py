@@ -1,5 +1,7 @@
 """Heads without hidden layers, solved along a path of penalties."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -21,9 +23,9 @@ VALIDATION = Examples(FEATURES, np.arange(160, 240), LABELS[160:])
 LAYERS = head_layers(Head(), 3)
 
 
-def linear(strengths, objective=None, training=TRAINING):
-    weights = initial_weights(LAYERS, FEATURES[:160])
-    return LinearHead(LAYERS, weights, strengths, training, VALIDATION, objective or Objective())
+def linear(strengths, objective=None, training=TRAINING, features=None):
+    weights, aim = initial_weights(LAYERS, FEATURES[:160]), objective or Objective()
+    return LinearHead(LAYERS, weights, strengths, training, VALIDATION, aim, features)
 
 
 def probabilities_of_scikit_learn(l2, **options):
@@ -58,6 +60,26 @@ def test_the_beginning_makes_no_difference():
     one.train_epoch(0)
     other.train_epoch(0)
     np.testing.assert_allclose(one.model()(FEATURES), other.model()(FEATURES), atol=2e-3)
+
+
+def test_features_that_are_not_used_might_as_well_not_be_there():
+    some = linear([0.05], features=5)
+    loss = some.train_epoch(0)
+    head = some.model()
+    kernel, bias = head.weights["probabilities"]
+    assert np.any(kernel[4])
+    assert not np.any(kernel[5:])
+    weights = initial_weights(LAYERS, FEATURES[:160, :5])
+    training, validation = (
+        dataclasses.replace(examples, values=FEATURES[:, :5]) for examples in (TRAINING, VALIDATION)
+    )
+    alone = LinearHead(LAYERS, weights, [0.05], training, validation, Objective())
+    # Standardised alike: a variance's floor is the mean over all features there are.
+    alone._scale, alone._shift = some._scale[:5], some._shift[:5]
+    assert alone.train_epoch(0) == pytest.approx(loss, rel=1e-5)
+    assert alone.validate() == pytest.approx(some.validate(), rel=1e-3)
+    np.testing.assert_allclose(alone.model().weights["probabilities"][0], kernel[:5], atol=1e-3)
+    np.testing.assert_allclose(alone.model().weights["probabilities"][1], bias, atol=1e-3)
 
 
 def test_smoothed_labels_make_it_less_certain():

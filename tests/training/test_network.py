@@ -119,7 +119,11 @@ def test_being_too_sure_counts_for_nothing(sureness):
         shares = powers[range(len(labels)), labels] / powers.sum(axis=1)
         return -np.log(shares).mean()
 
-    loss, _ = network_of(model).validate()
+    network = network_of(model)
+    loss, accuracy = network.validate()
+    assert accuracy == pytest.approx(np.mean(logits.argmax(axis=1) == labels))
+    assert network.losses().shape == labels.shape
+    assert network.losses().mean() == loss
     assert loss == pytest.approx(min(map(loss_at, _TEMPERATURES)), rel=1e-3)
     if sureness == 30:
         assert loss < loss_at(1) - 0.1

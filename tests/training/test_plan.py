@@ -4,6 +4,7 @@ import pytest
 
 from cnntransfer.errors import UsageError
 from cnntransfer.recipe import FEATURE_BLOCKS, Recipe
+from cnntransfer.training.extraction import feature_blocks
 from cnntransfer.training.plan import resolve
 
 
@@ -15,11 +16,12 @@ from cnntransfer.training.plan import resolve
         ({"stages.finetune.unfreeze": "block13"}, FEATURE_BLOCKS),
         ({"stages.finetune.unfreeze": "block13", "feature_blocks": 2}, 2),
         ({"feature_blocks": "5"}, 5),
+        ({"backbone": "vgg16", "feature_blocks": "5"}, 5),
     ],
 )
 def test_how_many_blocks_give_features(settings, blocks):
-    _, recipe = resolve(Recipe(data="photos").override(settings))
-    assert recipe.feature_blocks == blocks
+    backbone, recipe = resolve(Recipe(data="photos").override(settings))
+    assert feature_blocks(recipe, backbone) == blocks
 
 
 def test_a_backbone_with_fewer_blocks():

@@ -69,6 +69,16 @@ def test_every_example_once_in_batches_the_last_one_smaller():
     assert figures == pytest.approx((1.0, zeros / len(TRAINING)))
 
 
+def test_figures_of_every_example_keep_their_order():
+    tf = tensorflow()
+    source = source_of(batch_size=4, subset="val", seed=None)
+    graph = source.compile(lambda inputs, labels: (labels, tf.stack([labels, -labels], axis=1)))
+    one, two = source.every(graph)
+    expected = DATASET.labels()[DATASET.subset("val")]
+    assert one.tolist() == expected.tolist()
+    assert two.tolist() == [[label, -label] for label in expected]
+
+
 def test_xla_computes_the_same():
     tf = tensorflow()
     weights = np.random.default_rng(1).normal(size=(90, 2)).astype(np.float32)

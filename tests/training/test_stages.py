@@ -1,4 +1,6 @@
-"""Stages that unfreeze layers: what is trained, the guard over frozen weights."""
+"""Stages that unfreeze layers: what is trained, the guard over frozen weights, what is undone."""
+
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from cnntransfer.models.classifier import (
     waist_below,
 )
 from cnntransfer.models.weights import find_weights
-from cnntransfer.training.stages import check_frozen, layer_digests
+from cnntransfer.progress import Observer
+from cnntransfer.recipe import Stage
+from cnntransfer.training.stages import check_frozen, fit_if_better, layer_digests
 
 MOBILENET = get_backbone("mobilenet")
 
@@ -71,3 +75,79 @@ def test_batch_normalisation_inside_the_unfrozen_part_is_guarded_too(trunk):
         check_frozen(trunk, before)
     set_trainable(trunk, MOBILENET.cut("block13"), train_batch_normalization=True)
     check_frozen(trunk, before)
+
+
+# ---- A gain that may be chance
+
+
+class Scripted:
+    """A network whose losses of every validation image are known before and after the stage."""
+
+    name, learning_rate, l2 = "scripted", 0.0, 0.0
+
+    def __init__(self, before, after):
+        self.weights = "before"
+        self._losses = {"before": np.array(before), "after": np.array(after)}
+
+    def train_epoch(self, epoch):
+        self.weights = "after"
+        return 1.0, 0.5
+
+    def validate(self):
+        return float(self.losses().mean()), 0.5
+
+    def losses(self):
+        return self._losses[self.weights]
+
+    def get_weights(self):
+        return self.weights
+
+    def set_weights(self, weights):
+        self.weights = weights
+
+
+class Listener(Observer):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+# The gains are 0.5, 0.2, -0.1 and 0.2: 0.2 on average, with a standard deviation of 0.245.
+BEFORE, AFTER = [1.0, 0.7, 0.4, 0.7], [0.5, 0.5, 0.5, 0.5]
+ERRORS = 0.2 / (math.sqrt(0.18 / 3) / math.sqrt(4))
+
+
+@pytest.mark.parametrize(
+    ("min_delta", "kept"), [(0, "after"), (ERRORS - 0.01, "after"), (ERRORS + 0.01, "before")]
+)
+def test_a_gain_has_to_exceed_its_standard_errors(min_delta, kept):
+    network, listener = Scripted(BEFORE, AFTER), Listener()
+    history = fit_if_better(network, Stage(name="top", epochs=1, min_delta=min_delta), listener)
+    assert len(history) == 1
+    assert network.weights == kept
+    notes = [
+        "Stage 'top' lowered the validation loss by 0.2000, which over 4 images may be chance "
+        "(standard error 0.1225); its changes were undone."
+    ]
+    assert listener.notes == (notes if kept == "before" else [])
+
+
+@pytest.mark.parametrize(("min_delta", "kept"), [(0, "after"), (0.01, "before")])
+def test_a_single_image_shows_nothing(min_delta, kept):
+    network, listener = Scripted([1.0], [0.1]), Listener()
+    fit_if_better(network, Stage(epochs=1, min_delta=min_delta), listener)
+    assert network.weights == kept
+    assert ["over 1 image may be chance" in note for note in listener.notes] == (
+        [True] if kept == "before" else []
+    )
+
+
+@pytest.mark.parametrize("min_delta", [0, 1])
+def test_a_stage_that_lowers_nothing_is_undone_once(min_delta):
+    network, listener = Scripted(AFTER, BEFORE), Listener()
+    fit_if_better(network, Stage(epochs=1, min_delta=min_delta), listener)
+    assert network.weights == "before"
+    (note,) = listener.notes
+    assert "did not lower the validation loss" in note
