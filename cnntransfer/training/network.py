@@ -186,8 +186,9 @@ class Network(Variables):
         return weights
 
     def set_weights(self, weights: Sequence[NDArray[Any]]) -> None:
-        """See :class:`cnntransfer.training.learner.Learner`."""
+        """Put back what :meth:`get_weights` gave; an average begins there."""
         self._model.set_weights(weights)
+        self._optimizer.start_average()
 
 
 def choose_jit(

@@ -73,6 +73,11 @@ class Optimizer:
         if self._average is not None:
             self._average.follow()
 
+    def start_average(self) -> None:
+        """Let the running average, where there is one, begin at the variables as they are."""
+        if self._average is not None:
+            self._average.start()
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The variables are their running average while the block runs, where there is one."""
@@ -115,6 +120,12 @@ class Average:
         for average, weight in zip(self._averages, self._weights, strict=True):
             average.assign_add((1 - momentum) * (weight - average))
         self._steps.assign_add(1)
+
+    def start(self) -> None:
+        """Begin at the weights as they are."""
+        self._steps.assign(0)
+        for average, weight in zip(self._averages, self._weights, strict=True):
+            average.assign(weight)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
