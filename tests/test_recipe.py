@@ -181,6 +181,9 @@ def test_presets():
     rates = [stage.learning_rate for stage in best.stages]
     assert rates == sorted(rates, reverse=True)
     assert all(stage.warmup and stage.ema_momentum for stage in best.stages[1:])
+    # What is kept of them has to be clearly better, and the head is the one of the other presets.
+    assert all(stage.min_delta > 1 for stage in best.stages[1:])
+    assert best.stages[0] == balanced.stages[0]
     assert all(stage.layer_decay < 1 for stage in best.stages[1:])
     with pytest.raises(UsageError, match=r"--preset: expected one of: fast, balanced, best\."):
         preset("bets")

@@ -91,6 +91,7 @@ _AUGMENTATION = "Augmentation of training images"
         "learning_rate": "learning-rate",
         "schedule": "schedule",
         "patience": "patience",
+        "label_smoothing": "label-smoothing",
     },
     "Training the head",
 )
@@ -99,7 +100,6 @@ _AUGMENTATION = "Augmentation of training images"
     "",
     {
         "batch_size": "batch-size",
-        "label_smoothing": "label-smoothing",
         "class_weight": "class-weight",
         "seed": "seed",
     },
@@ -115,6 +115,7 @@ _AUGMENTATION = "Augmentation of training images"
         "schedule": "finetune-schedule",
         "warmup": "finetune-warmup",
         "patience": "finetune-patience",
+        "label_smoothing": "finetune-label-smoothing",
         "min_delta": "finetune-min-delta",
         "layer_decay": "finetune-layer-decay",
         "ema_momentum": "finetune-ema-momentum",

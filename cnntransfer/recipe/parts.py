@@ -210,6 +210,13 @@ class Stage:
         minimum=1,
         maximum=100_000,
     )
+    label_smoothing: float = setting(
+        0.0,
+        float,
+        "Spread so much of every label evenly over the classes while training.",
+        minimum=0,
+        maximum=0.5,
+    )
     min_delta: float = setting(
         0.0,
         float,
@@ -273,14 +280,14 @@ SCRATCH_STAGE = dataclasses.replace(
 )
 #: Layers that were pretrained are changed with care: slowly at first, the deeper the less, and
 #: averaged over the steps, of which there are as many as the cosine is long: it is at its end that
-#: they settle. A gain on a few validation images that may be chance is not worth a network that is
-#: not the one which everybody knows.
+#: they settle. What they gain has to be clear, as the best of so many epochs gains by chance, too.
 CAREFUL_STAGE = dataclasses.replace(
     FINETUNE_STAGE,
     learning_rate=3e-4,
     warmup=0.1,
     layer_decay=0.8,
     ema_momentum=0.99,
-    min_delta=1.0,
+    label_smoothing=0.1,
+    min_delta=2.0,
     patience=FINETUNE_STAGE.epochs,
 )

@@ -12,7 +12,6 @@ from .values import AUTO
 _FROZEN: dict[str, Any] = {
     "feature_blocks": AUTO,
     "views": AUTO,
-    "label_smoothing": 0.0,
     "stages": (HEAD_STAGE,),
 }
 #: How much is spent on a run: what each of them changes in a recipe.
@@ -22,7 +21,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best": {
         "feature_blocks": AUTO,
         "views": 4,
-        "label_smoothing": 0.1,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (

@@ -84,13 +84,6 @@ class Recipe:
         choices=PRECISIONS,
     )
     batch_size: int = setting(32, int, "Images per step of training.", minimum=1, maximum=65536)
-    label_smoothing: float = setting(
-        0.0,
-        float,
-        "Spread so much of every label evenly over the classes while training.",
-        minimum=0,
-        maximum=0.5,
-    )
     class_weight: str = setting(
         "none",
         str,

@@ -111,7 +111,7 @@ class HeadData:
         if recipe.head.bagging:
             training = training.resampled(self.training.samples, recipe.seed)
         validation = self.examples(self.held_out, "val")
-        aim = objective(recipe, self.views.dataset)
+        aim = objective(recipe, stage, self.views.dataset)
         if not recipe.head.units:
             strengths = penalties(recipe.head)
             features = sum(self.widths[:depths])

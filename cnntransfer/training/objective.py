@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..frameworks import keras, tensorflow
-from ..recipe import Recipe
+from ..recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
     return shares
 
 
-def objective(recipe: Recipe, dataset: Dataset) -> Objective:
-    """What a recipe asks for; ``class_weight: balanced`` makes every class count the same."""
+def objective(recipe: Recipe, stage: Stage, dataset: Dataset) -> Objective:
+    """What a recipe asks for in a stage; ``class_weight: balanced``: every class counts the same."""
     if recipe.class_weight == "none":
-        return Objective(recipe.label_smoothing)
+        return Objective(stage.label_smoothing)
     labels = dataset.labels()[dataset.subset("train")]
     counts = np.bincount(labels, minlength=len(dataset.class_names))
     weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return Objective(recipe.label_smoothing, tuple(float(weight) for weight in weights))
+    return Objective(stage.label_smoothing, tuple(float(weight) for weight in weights))

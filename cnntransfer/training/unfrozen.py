@@ -116,7 +116,7 @@ class Unfrozen:
             stage,
             training,
             validation,
-            objective(recipe, dataset),
+            objective(recipe, stage, dataset),
             self._blocks,
             BatchAugmenter(augmentation, recipe.seed) if augmentation.names else None,
         )

@@ -7,7 +7,7 @@ import pytest
 import cnntransfer
 
 
-@pytest.mark.parametrize("settings", [{}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize("settings", [{}, {"stages.head.label_smoothing": 0.1}])
 def test_confidence_is_right_on_eurosat(shared, weights, tmp_path, settings):
     """Both runs share the features."""
     run = cnntransfer.finetune(

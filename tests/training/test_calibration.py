@@ -122,7 +122,7 @@ def check_files(bundle, photos):
 
 
 def test_too_modest_heads_become_surer_and_do_so_again(small_recipe, photos, tmp_path):
-    recipe = dataclasses.replace(small_recipe, label_smoothing=0.5, validation_split=0.5)
+    recipe = small_recipe.override({"stages.head.label_smoothing": 0.5, "validation_split": 0.5})
     modest = run(recipe, tmp_path / "modest")
     calibration = modest.metadata["calibration"]
     assert 0.1 < calibration["temperature"] < 0.9

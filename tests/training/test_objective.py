@@ -7,7 +7,7 @@ import pytest
 
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.frameworks import keras
-from cnntransfer.recipe import Recipe
+from cnntransfer.recipe import Recipe, Stage
 from cnntransfer.training.objective import Objective, objective, one_hot
 
 LABELS = np.array([0, 2, 1, 1])
@@ -43,7 +43,7 @@ def test_validation_is_never_smoothed():
 
 
 def test_rare_classes_count_as_much_as_frequent_ones():
-    aim = objective(Recipe(class_weight="balanced"), dataset((6, 3, 1)))
+    aim = objective(Recipe(class_weight="balanced"), Stage(), dataset((6, 3, 1)))
     np.testing.assert_allclose(aim.class_weights, [10 / 18, 10 / 9, 10 / 3])
     np.testing.assert_allclose(np.dot(aim.class_weights, (6, 3, 1)), 10)
     plain = np.asarray(Objective().of_training(SHARES, PROBABILITIES))
@@ -53,13 +53,13 @@ def test_rare_classes_count_as_much_as_frequent_ones():
 
 
 def test_a_class_without_training_images_does_no_harm():
-    aim = objective(Recipe(class_weight="balanced"), dataset((6, 2, 0)))
+    aim = objective(Recipe(class_weight="balanced"), Stage(), dataset((6, 2, 0)))
     assert np.isfinite(aim.class_weights).all()
     np.testing.assert_allclose(aim.class_weights[:2], [8 / 12, 8 / 4])
 
 
 def test_nothing_is_weighted_unless_asked():
-    assert objective(Recipe(label_smoothing=0.2), dataset((6, 3, 1))) == Objective(0.2)
+    assert objective(Recipe(), Stage(label_smoothing=0.2), dataset((6, 3, 1))) == Objective(0.2)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
