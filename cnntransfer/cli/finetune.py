@@ -52,8 +52,9 @@ _AUGMENTATION = "Augmentation of training images"
     cls=SectionedOption,
     section="How much to spend",
     type=click.Choice(list(recipes.PRESETS)),
-    help="fast: a head on the frozen backbone's features. balanced: on those of three depths. "
-    "best: as balanced, then the top of the backbone too, block by block. [default: balanced]",
+    help="fast: a head on the frozen backbone's features. balanced: on those of up to three "
+    "depths, as validates best. best: as balanced, then the top of the backbone too, block by "
+    "block, where that is clearly better. [default: balanced]",
 )
 @setting_options(
     Recipe(),

@@ -244,9 +244,9 @@ def _fit_best(
         losses[depth] = learner.validate()[0]
     best = min(losses, key=losses.__getitem__)
     whole.take(by_depth[best].model())
-    compared = ", ".join(f"{loss:.4f} of {depth}" for depth, loss in losses.items())
+    compared = ", ".join(f"{depth}: {loss:.4f}" for depth, loss in losses.items())
     observer.note(
-        f"The head stands on features of {counted(best, 'block')}, which validate best: loss "
-        f"{compared}."
+        f"Features of the top {'block' if best == 1 else counted(best, 'block')} validate best "
+        f"(loss by number of blocks: {compared})."
     )
     return history

@@ -81,7 +81,7 @@ def one_hot(labels: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
 
 
 def objective(recipe: Recipe, stage: Stage, dataset: Dataset) -> Objective:
-    """What a recipe asks for in a stage; ``class_weight: balanced``: every class counts the same."""
+    """What a recipe asks for in a stage; ``class_weight: balanced`` makes all classes equal."""
     if recipe.class_weight == "none":
         return Objective(stage.label_smoothing)
     labels = dataset.labels()[dataset.subset("train")]

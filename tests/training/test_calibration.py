@@ -1,6 +1,5 @@
 """The temperature is the one of the lowest log loss, and 1 where that may be chance."""
 
-import dataclasses
 import json
 
 import numpy as np

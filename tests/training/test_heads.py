@@ -214,10 +214,10 @@ def test_no_deeper_than_what_validates_best(told_by):
     depth = sum(used)
     assert losses[list(names)[depth - 1]] == min(losses.values())
     assert fitted.learner.validate()[0] == pytest.approx(min(losses.values()), rel=1e-5)
-    compared = ", ".join(f"{loss:.4f} of {n}" for n, loss in enumerate(losses.values(), 1))
-    blocks = "1 block" if depth == 1 else f"{depth} blocks"
+    compared = ", ".join(f"{n}: {loss:.4f}" for n, loss in enumerate(losses.values(), 1))
+    blocks = "block" if depth == 1 else f"{depth} blocks"
     assert listener.notes == [
-        f"The head stands on features of {blocks}, which validate best: loss {compared}."
+        f"Features of the top {blocks} validate best (loss by number of blocks: {compared})."
     ]
 
 
