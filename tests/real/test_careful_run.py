@@ -72,4 +72,6 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):
         for bundle in (whole, resumed)
     ]
     assert histories[0] == histories[1]
-    assert [row["stage"] for row in histories[0]] == ["head"] * 2 + ["finetune"] * 3
+    heads = ("head of 1 block", "head of 2 blocks", "head of 3 blocks")
+    stages = [row["stage"] for row in histories[0]]
+    assert stages == [name for name in heads for _ in range(2)] + ["finetune"] * 3

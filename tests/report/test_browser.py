@@ -107,8 +107,8 @@ def test_nothing_is_asked_of_any_network(opened, pages, browser, name):
         if (message := json.loads(entry["message"])["message"])["method"]
         == "Network.requestWillBeSent"
     ]
-    assert asked[0] == pages[name]
-    assert all(url.startswith("data:") for url in asked[1:])
+    # What a page holds itself is no request, and one that was left may still have been loading it.
+    assert [url for url in asked if not url.startswith("data:")] == [pages[name]]
 
 
 def test_no_name_becomes_a_script(opened):
