@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import read_dataset
-from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.data.index import list_images
 from cnntransfer.data.split import split
 from cnntransfer.data.views import Views

@@ -18,7 +18,7 @@ import numpy as np
 from timing import in_turns, ratios, spread
 
 from cnntransfer.benchmark import noise
-from cnntransfer.data.images import InputSpec
+from cnntransfer.data.fitting import InputSpec
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.weights import find_weights

@@ -20,7 +20,8 @@ from PIL import Image, ImageDraw
 
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.data.duplicates import Pictures, near_duplicates
-from cnntransfer.data.images import InputSpec, load, read, resize
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import load, read, resize
 from cnntransfer.data.index import image_files
 from cnntransfer.data.thumbnails import SIDE, thumbnail
 from cnntransfer.errors import ImageError

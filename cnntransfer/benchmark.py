@@ -12,7 +12,7 @@ import numpy as np
 
 from .data.augment import Augmenter
 from .data.dataset import Dataset, Pixels, Sample
-from .data.images import InputSpec
+from .data.fitting import InputSpec
 from .data.views import Views
 from .engines.keras import BATCH, KerasEngine
 from .models.backbones import Backbone

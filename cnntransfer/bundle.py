@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from .arrays import Form, read_arrays, write_arrays
-from .data.images import InputSpec, Resize
+from .data.fitting import InputSpec, Resize
 from .errors import BundleError, UsageError
 from .metadata_form import wrong_form
 from .storage import sha256_of_file

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .bundle import Bundle
-from .data.images import InputSpec, Resize
+from .data.fitting import InputSpec, Resize
 from .errors import BundleError, UsageError, nearest
 from .progress import SILENT, Observer
 from .storage import atomic_folder, cache_folder

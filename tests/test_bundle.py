@@ -8,7 +8,7 @@ import pytest
 
 from cnntransfer import bundle as bundle_module
 from cnntransfer.bundle import FORMAT_VERSION, Bundle, write_csv, write_labels
-from cnntransfer.data.images import InputSpec
+from cnntransfer.data.fitting import InputSpec
 from cnntransfer.errors import BundleError
 from cnntransfer.predict import predict
 

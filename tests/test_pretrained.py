@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnntransfer import pretrained as pretrained_module
-from cnntransfer.data.images import InputSpec, read
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import read
 from cnntransfer.errors import BundleError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.weights import _ASSETS

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from cnntransfer.data.images import Resize
+from cnntransfer.data.fitting import Resize
 from cnntransfer.errors import UsageError
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import (

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from ..errors import DataError, ImageError
 from ..parallel import available_cores, ordered_map
 from ..progress import SILENT, Observer
-from .images import InputSpec, read, read_bytes
+from .fitting import InputSpec
+from .images import read, read_bytes
 from .index import Entry, Listing
 
 #: Decoded pixels kept in memory, so that several views and epochs decode a photo only once.

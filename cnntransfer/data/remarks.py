@@ -9,7 +9,8 @@ from statistics import median
 
 from ..errors import ImageError, counted
 from .dataset import Dataset, Sample
-from .images import InputSpec, stored_size
+from .fitting import InputSpec
+from .images import stored_size
 from .index import Listing
 
 #: So many times as many photos of one class as of another matter.

@@ -13,7 +13,8 @@ from ..errors import ImageError
 from ..storage import atomic_folder
 from .augment import Augmenter
 from .dataset import Dataset, Pixels
-from .images import InputSpec, read
+from .fitting import InputSpec
+from .images import read
 
 #: More would fill a disk without showing more.
 MOST_IMAGES = 100

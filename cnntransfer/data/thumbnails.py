@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..rows import RowStore, Writer
-from .images import InputSpec
+from .fitting import InputSpec
 
 #: Width and height of a thumbnail in pixels.
 SIDE = 16

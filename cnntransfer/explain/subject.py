@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..data.images import InputSpec, Resize, read
+from ..data.fitting import InputSpec, Resize
+from ..data.images import read
 from ..engines.litert import LiteRTEngine
 from ..errors import UsageError, nearest
 from ..frameworks import keras

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..data.augment import Augmenter
-from ..data.images import InputSpec, Resize, read, resize
+from ..data.fitting import InputSpec, Resize
+from ..data.images import read, resize
 from ..data.miniatures import miniature, read_same
 from ..errors import ImageError
 from ..recipe import Recipe

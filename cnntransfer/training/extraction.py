@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..data.images import InputSpec
+from ..data.fitting import InputSpec
 from ..data.thumbnails import Thumbnails
 from ..data.views import Request, Views
 from ..engines.conversion import ConvertedTrunk, converted_trunk, is_converted, versions

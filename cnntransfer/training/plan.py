@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from ..data.dataset import Dataset
-from ..data.images import InputSpec, Resize
+from ..data.fitting import InputSpec, Resize
 from ..errors import UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size

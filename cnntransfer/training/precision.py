@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.images import InputSpec
+from ..data.fitting import InputSpec
 from ..data.views import Request, Views
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine

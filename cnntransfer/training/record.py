@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..bundle import Bundle
 from ..data.dataset import Dataset
-from ..data.images import InputSpec
+from ..data.fitting import InputSpec
 from ..models.backbones import Backbone
 from ..models.weights import WeightsFile
 from ..plots import plot_learning_rates

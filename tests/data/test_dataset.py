@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cnntransfer.data.dataset import Dataset, Pixels, Sample, read_dataset, relative_name
-from cnntransfer.data.images import InputSpec, read
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import read
 from cnntransfer.data.index import list_images
 from cnntransfer.errors import DataError
 from cnntransfer.progress import SILENT

@@ -12,7 +12,8 @@ from PIL import Image
 from cnntransfer.data import duplicates
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.data.duplicates import Pictures, near_duplicates
-from cnntransfer.data.images import InputSpec, read, resize
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import read, resize
 from cnntransfer.data.thumbnails import thumbnail
 
 SPEC = InputSpec((224, 224))

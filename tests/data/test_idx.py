@@ -11,16 +11,8 @@ from PIL import Image
 
 from cnntransfer.data import idx
 from cnntransfer.data.dataset import read_dataset
-from cnntransfer.data.images import (
-    InputSpec,
-    Resize,
-    is_there,
-    load,
-    read,
-    read_bytes,
-    read_within,
-    stored_size,
-)
+from cnntransfer.data.fitting import InputSpec, Resize
+from cnntransfer.data.images import is_there, load, read, read_bytes, read_within, stored_size
 from cnntransfer.data.index import images_below, list_images
 from cnntransfer.errors import DataError, ImageError
 from tests.conftest import idx_bytes

@@ -18,7 +18,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from cnntransfer.data import formats, images
-from cnntransfer.data.images import InputSpec, Resize, load, read, read_bytes, resize
+from cnntransfer.data.fitting import InputSpec, Resize
+from cnntransfer.data.images import load, read, read_bytes, resize
 from cnntransfer.errors import ImageError
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)

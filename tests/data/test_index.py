@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cnntransfer.data.dataset import read_dataset
-from cnntransfer.data.images import InputSpec
+from cnntransfer.data.fitting import InputSpec
 from cnntransfer.data.index import Entry, image_files, list_images
 from cnntransfer.errors import DataError
 

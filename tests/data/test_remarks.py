@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from cnntransfer.data.dataset import Dataset, Group, Sample
-from cnntransfer.data.images import InputSpec, stored_size
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import stored_size
 from cnntransfer.data.index import Entry, Listing
 from cnntransfer.data.remarks import remarks, size_remarks
 from cnntransfer.errors import ImageError

@@ -9,7 +9,8 @@ from PIL import Image
 
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Sample, read_dataset
-from cnntransfer.data.images import InputSpec, read
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import read
 from cnntransfer.data.index import list_images
 from cnntransfer.data.show import MOST_IMAGES, write_inputs, write_views
 from cnntransfer.data.split import split

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.data.thumbnails import Thumbnails, thumbnail
 from cnntransfer.rows import Writer
 

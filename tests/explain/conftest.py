@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.explain.explanation import Photo
 from cnntransfer.explain.subject import Subject
 from cnntransfer.frameworks import keras

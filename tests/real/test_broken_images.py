@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnntransfer.data.images import InputSpec, Resize, load, read
+from cnntransfer.data.fitting import InputSpec, Resize
+from cnntransfer.data.images import load, read
 from cnntransfer.errors import ImageError
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "broken-images"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cnntransfer import frameworks
-from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.explain import METHODS, Of, get_method, integrated_gradients
 from cnntransfer.explain.explanation import Explanation, Photo
 from cnntransfer.explain.files import Folder

@@ -14,7 +14,8 @@ from PIL import Image
 import cnntransfer
 from cnntransfer.data.dataset import read_dataset
 from cnntransfer.data.duplicates import near_duplicates
-from cnntransfer.data.images import InputSpec, load
+from cnntransfer.data.fitting import InputSpec
+from cnntransfer.data.images import load
 from cnntransfer.data.index import image_files, list_images
 from cnntransfer.data.split import split
 from cnntransfer.data.thumbnails import Thumbnails

@@ -170,7 +170,7 @@ def test_other_pixels_are_no_known_images(spec, engine, photos, own_cache):
     """How photos are fitted decides their features: nothing is taken from another size."""
     from dataclasses import replace
 
-    from cnntransfer.data.images import Resize
+    from cnntransfer.data.fitting import Resize
 
     look(spec, engine, photos)
     cropped = replace(spec, input=replace(spec.input, resize=Resize.CROP))

@@ -8,7 +8,7 @@ import pytest
 
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Pixels, Sample
-from cnntransfer.data.images import InputSpec, Resize
+from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.data.views import Views
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Augmentation, Head, Recipe, Stage

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnntransfer.data.images import InputSpec
+from cnntransfer.data.fitting import InputSpec
 from cnntransfer.recipe import Stage
 from cnntransfer.training import precision
 from cnntransfer.training.features import Features

@@ -7,7 +7,7 @@ import pytest
 
 from cnntransfer.data.augment import Augmenter
 from cnntransfer.data.dataset import Dataset, Pixels, Sample
-from cnntransfer.data.images import InputSpec
+from cnntransfer.data.fitting import InputSpec
 from cnntransfer.data.views import Views
 from cnntransfer.frameworks import tensorflow
 from cnntransfer.recipe import AUGMENTATION_PRESETS
