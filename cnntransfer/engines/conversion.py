@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -45,11 +46,13 @@ class ConvertedTrunk:
         files: SHA-256 by file name, hexadecimal.
         parity: How ``trunk`` (LiteRT) and ``keras`` compare with the model they were made of
             (:func:`check_parity`); empty for an int8 version, which computes something else.
+        seconds: How long LiteRT's file took to make on this machine.
     """
 
     folder: Path
     files: Mapping[str, str]
     parity: Mapping[str, Any]
+    seconds: float
 
     @property
     def litert_file(self) -> Path:
@@ -153,7 +156,9 @@ def _folder(name: str, calibration: Sequence[NDArray[np.uint8]] = ()) -> Path:
 def _convert_trunk(
     model: Any, folder: Path, calibration: Sequence[NDArray[np.uint8]]
 ) -> ConvertedTrunk:
+    started = time.perf_counter()
     convert(model, folder / _LITERT, calibration)
+    seconds = round(time.perf_counter() - started, 3)
     parity = {}
     if not len(calibration):
         with quiet():
@@ -161,9 +166,9 @@ def _convert_trunk(
         parity["trunk"] = check_parity(in_keras(model), folder / _LITERT, noise(model))
         parity["keras"] = _check_archive(model, folder / _KERAS)
     files = {file.name: sha256_of_file(file) for file in folder.iterdir()}
-    described = {"files": files, "parity": parity}
+    described = {"files": files, "parity": parity, "seconds": seconds}
     (folder / _DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-    return ConvertedTrunk(folder, files, parity)
+    return ConvertedTrunk(folder, files, parity, seconds)
 
 
 def _check_archive(model: Any, trunk_file: Path) -> dict[str, Any]:
@@ -192,7 +197,8 @@ def _intact(folder: Path) -> ConvertedTrunk | None:
     """What is kept, if it is what was written."""
     try:
         described = json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))
-        trunk = ConvertedTrunk(folder, dict(described["files"]), described["parity"])
+        files, parity, seconds = (described[name] for name in ("files", "parity", "seconds"))
+        trunk = ConvertedTrunk(folder, dict(files), parity, float(seconds))
         damaged = (sha256_of_file(folder / file) != sha for file, sha in trunk.files.items())
         return None if any(damaged) else trunk
     except (OSError, ValueError, KeyError, TypeError):

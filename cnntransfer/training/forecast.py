@@ -54,8 +54,8 @@ def settle(
     """Settle how stages that unfreeze layers compute, and measure how long they will take.
 
     Some steps of every stage are made on images, or on zeros in place of activations, and taken
-    back. Of layers that are only run, the whole trunk is measured; what the head takes that is
-    fitted first, and early stopping, are not foreseen.
+    back. Of layers that are only run, the whole trunk is measured, and the time that it took to
+    convert. What the head takes that is fitted first, and early stopping, are not foreseen.
 
     Args:
         recipe: Its stages' ``precision`` and ``jit_compile`` may be ``auto``.
@@ -109,6 +109,8 @@ def settle(
                 learner = partial(unfrozen.learner, feed=unfrozen.rehearsal())
                 stage, above = _rehearsed(stage, learner, steps, observer)
             seconds[stage.name] = above + running(below, stage.precision)
+            if below and stage.precision == REFERENCE:
+                seconds[stage.name] += extractor.litert.converted().seconds
             # Above those that a stage has trained, activations will be others.
             digests = (*digests[: -unfrozen.layers], *("" for _ in range(unfrozen.layers)))
         stages.append(stage)

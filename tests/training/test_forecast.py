@@ -73,6 +73,16 @@ def test_activations_and_epochs_are_foreseen(extractor, recipe, clock):
     assert str(forecast).startswith(f"About {forecast.total:.0f} s from here: features ")
 
 
+def test_in_float32_the_layers_below_are_converted_first(extractor, recipe, clock):
+    recipe = recipe.override({"stages.finetune.precision": "float32"})
+    train, val = (len(extractor[0].views.dataset.subset(name)) for name in ("train", "val"))
+    converting = extractor[0].litert.converted().seconds
+    assert 0 < converting < 120
+    _, forecast = settle(recipe, *extractor)
+    expected = (2 * train + val) * 0.5 + 5 * 6 + converting
+    assert forecast.seconds["finetune"] == pytest.approx(expected, abs=0.06)
+
+
 def test_on_pixels_there_are_no_activations(extractor, recipe, clock):
     recipe = recipe.override({"fresh_augmentation": True, "stages.finetune.precision": "float32"})
     settled, forecast = settle(recipe, *extractor)
