@@ -137,14 +137,15 @@ def fit_head(
     observer: Observer = SILENT,
     checkpoint: Checkpoint = NO_CHECKPOINT,
 ) -> FittedHead:
-    """Fit the recipe's head; or several, which are joined into one.
+    """Fit the recipe's head; or several, which are joined into one, or of which the best is kept.
 
     Args:
         recipe: Its head and the seed; the members of an ensemble have seeds of their own.
         stages: Those with a frozen trunk; where there are none, the head stays as it begins.
         data: What to learn from.
         observer: Hears of every epoch. The stages of an ensemble's further members are called
-            ``head-2`` and so on.
+            ``head-2`` and so on; those of heads on features from one block, two and three ``head of
+            1 block`` and so on.
         checkpoint: What was done before an interruption. Of an ensemble it has the result; one that
             was interrupted is fitted anew.
 
