@@ -11,8 +11,11 @@ from the validation photos, too, as they need no validation.
         ../shared/data/brain-mri ../shared/data/eurosat fashion-mnist-2000 digits
     python benchmarks/presets.py --data ../shared/data/eurosat --per-class 10 20 50 \
         --presets fast balanced best
+    python benchmarks/presets.py --data fashion-mnist-2000 --backbone vgg16 --image-size 96 \
+        --presets fast --unfreeze block5
 
-``--digits FOLDER`` writes scikit-learn's ``digits`` (UCI, CC BY 4.0) as such a data set first;
+With ``--unfreeze BLOCK`` there is a run more: as ``fast``, then a stage that trains the network from
+there upwards, with default settings. ``--digits FOLDER`` writes scikit-learn's ``digits`` (UCI, CC BY 4.0) as such a data set first;
 ``fashion_mnist.py`` does so for Debian's Fashion-MNIST. Prints one Markdown row per data set: test
 accuracy in percent, mean over seeds and (lowest..highest).
 """
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet")
     parser.add_argument("--image-size", default=None)
     parser.add_argument("--presets", nargs="+", default=["fast", "balanced"])
+    parser.add_argument("--unfreeze", metavar="BLOCK", help="fast, then from this block upwards")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--per-class", type=int, nargs="+", help="learn from so many a class only")
     parser.add_argument("--digits", type=Path, help="write scikit-learn's digits there first")
@@ -86,10 +90,13 @@ def measure(data: Path, count: int | None, seed: int, arguments: argparse.Namesp
             options += ["--test-split", "0.25"]
         if arguments.image_size:
             options += ["--image-size", arguments.image_size]
-        for preset in arguments.presets:
+        runs = {preset: ("--preset", preset) for preset in arguments.presets}
+        if block := arguments.unfreeze:
+            runs[f"then {block}"] = ("--preset", "fast", "--unfreeze", block)
+        for preset, chosen in runs.items():
             target = Path(scratch) / preset
             command = [*CNNTRANSFER, "finetune", str(folder), "--backbone", arguments.backbone]
-            seconds, out = process([*command, "--preset", preset, "-o", str(target), *options])
+            seconds, out = process([*command, *chosen, "-o", str(target), *options])
             found = json.loads(out)
             metrics = found["metrics"]
             scores[preset] = 100 * metrics["test"]["accuracy"]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest
 
 from cnntransfer.metrics import figures
 from cnntransfer.metrics.intervals import of_loss, of_share, wilson
@@ -11,14 +12,40 @@ from cnntransfer.metrics.intervals import of_loss, of_share, wilson
 RANDOM = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 10), (1, 7), (95, 100), (30, 30), (1, 1)])
+@pytest.mark.parametrize(("hits", "count"), [(0, 10), (5, 10), (91, 100), (30, 30), (200, 900)])
 def test_wilson_is_scipy_s(hits, count):
-    from scipy.stats import binomtest
-
     expected = binomtest(hits, count).proportion_ci(method="wilson")
     interval = wilson(hits / count, count)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert interval.method == "wilson"
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "limit"),
+    # Half of the 5 % quantile of chi-square with 2, 4 and 6 degrees of freedom.
+    [(1, 7, 0.0513), (2, 50, 0.3554), (2, 60, 0.3554), (3, 900, 0.8177), (1, 1, 0.0513)],
+)
+def test_wilson_is_modified_where_few_are_the_exception(hits, count, limit):
+    interval = wilson(hits / count, count)
+    assert interval.low == pytest.approx(limit / count, rel=1e-3)
+    other = wilson(1 - hits / count, count)
+    assert other.high == pytest.approx(1 - limit / count, rel=1e-3)
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    assert interval.high == pytest.approx(max(expected.high, 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [3, 20, 60, 400])
+def test_wilson_holds_every_proportion(count):
+    """Exactly: the sum over all that may be observed. Unmodified it is 0.83 at the least."""
+    hits = np.arange(count + 1)
+    limits = [wilson(hit / count, count) for hit in hits]
+    low, high = (np.array([getattr(one, name) for one in limits]) for name in ("low", "high"))
+    shares = np.linspace(0.0005, 0.9995, 2000)
+    held = [
+        binom.pmf(hits, count, share)[(low <= share) & (share <= high)].sum() for share in shares
+    ]
+    assert min(held) > 0.91
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
 def test_a_share_s_interval_is_as_wide_as_its_values_scatter():

@@ -1,5 +1,8 @@
 """Every row of the table of backbones against the model that Keras builds (minutes).
 
+What a row says is compared without allocating the weights. They are made for one of every family,
+which is saved and read again: the others differ in how many layers there are, and how wide.
+
 Run with: pytest -o addopts="" tests/real/test_all_backbones.py
 """
 
@@ -20,6 +23,7 @@ from cnntransfer.models.classifier import build_classifier, build_trunk
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import WeightsFile
 from cnntransfer.recipe import Head
+from tests.real.families import SMALLEST
 
 #: Those of Keras; the classics are in tests/models/test_classics.py.
 BACKBONES = {name: row for name, row in backbones.BACKBONES.items() if row.is_pretrained}
@@ -27,9 +31,7 @@ BACKBONES = {name: row for name, row in backbones.BACKBONES.items() if row.is_pr
 # Tensors that cross the lower boundary of a block, where it is not one.
 NASNET_TENSORS = {"stack3": 2, "stack2": 2, "stack1": 3}
 
-FIRST_OF_FAMILY = list(
-    {backbone.module: backbone for backbone in reversed(BACKBONES.values())}.values()
-)
+FAMILIES = [backbone for backbone in SMALLEST if backbone.is_pretrained]
 
 # Receptive fields of their last maps in pixels: Araujo, Norris and Sim, "Computing Receptive Fields
 # of Convolutional Neural Networks", Distill 2019, table 2.
@@ -74,12 +76,17 @@ def tensors_into(trunk, first):
     return len(crossing)
 
 
+def trunk_of(backbone):
+    size = (backbone.minimum_size, backbone.minimum_size)
+    return build_trunk(backbone, size, "avg", WeightsFile(None, "random"))
+
+
 @pytest.fixture(scope="module", params=BACKBONES.values(), ids=BACKBONES)
 def built(request):
-    """A row and its trunk with random weights, built once for the tests below."""
-    backbone = request.param
-    size = (backbone.minimum_size, backbone.minimum_size)
-    yield backbone, build_trunk(backbone, size, "avg", WeightsFile(None, "random"))
+    """A row and its trunk, of which no weight is allocated, built once for the tests below."""
+    with frameworks.keras().StatelessScope(initialize_variables=False):
+        trunk = trunk_of(request.param)
+    yield request.param, trunk
     frameworks.keras().backend.clear_session()
     gc.collect()
 
@@ -127,8 +134,9 @@ def test_anatomy(built):
     assert min(box.width for box in layout.boxes) > 0.02
 
 
-def test_saved_classifier_agrees_after_reloading(built, tmp_path):
-    backbone, trunk = built
+@pytest.mark.parametrize("backbone", FAMILIES, ids=lambda backbone: backbone.name)
+def test_saved_classifier_agrees_after_reloading(backbone, tmp_path, forget_models):
+    trunk = trunk_of(backbone)
     shape = (2, *trunk.model.input_shape[1:])
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     features = np.asarray(trunk.model(images, training=False))
@@ -184,15 +192,17 @@ def use_imagenet(monkeypatch, backbone):
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
 def test_full_model_and_its_official_file(backbone, asked, monkeypatch, forget_models):
     use_imagenet(monkeypatch, backbone)
-    model = backbone.full(image_of(backbone.default_size))
+    with frameworks.keras().StatelessScope(initialize_variables=False):
+        model = backbone.full(image_of(backbone.default_size))
     assert model.output.shape == (None, 1000)
     assert model.count_params() > backbone.parameters
     assert asked == [backbone.official_top]
 
 
 # The names of a family differ in their start only, which the test above compares.
-@pytest.mark.parametrize("backbone", FIRST_OF_FAMILY, ids=lambda backbone: backbone.name)
+@pytest.mark.parametrize("backbone", FAMILIES, ids=lambda backbone: backbone.name)
 def test_official_headless_file(backbone, asked, monkeypatch, forget_models):
     use_imagenet(monkeypatch, backbone)
-    backbone.trunk(image_of(backbone.default_size))
+    with frameworks.keras().StatelessScope(initialize_variables=False):
+        backbone.trunk(image_of(backbone.default_size))
     assert asked == [backbone.official_notop]

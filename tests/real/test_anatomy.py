@@ -26,7 +26,8 @@ def test_the_order_that_unfreeze_counts_is_the_graph_s():
     check_order("convnext_tiny")
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+# The profiler takes a minute for VGG16's 138 million weights, and it has no layer of its own kind.
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "vgg16"])
 def test_multiply_adds_are_those_that_tensorflow_counts(name):
     counts = profiled(name)
     products = sum(count for kind, count in counts.items() if kind in PRODUCTS)

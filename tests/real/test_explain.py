@@ -48,7 +48,7 @@ def test_occlusion_is_the_loop_over_all_places(subject, shared):
 
 
 def test_integrated_gradients_add_up(subject, shared):
-    for photo in photos_of(subject, shared / "data" / "imagenet-check", every=40):
+    for photo in photos_of(subject, shared / "data" / "imagenet-check", every=100):
         found = get_method("integrated-gradients").run(subject, [photo], Options())
         facts = found.facts
         index = subject.index_of(facts["class"])

@@ -19,11 +19,11 @@ from cnntransfer.explain.files import Folder
 from cnntransfer.explain.gradients import map_gradients
 from cnntransfer.explain.layers import is_map, mapped, topmost_maps
 from cnntransfer.explain.subject import Subject
-from cnntransfer.models.backbones import BACKBONES
 from cnntransfer.models.classifier import build_classifier, build_trunk
 from cnntransfer.models.head import HeadModel, head_layers, initial_weights
 from cnntransfer.models.weights import WeightsFile
 from cnntransfer.recipe import Head
+from tests.real.families import SMALLEST
 
 CLASSES = ("cat", "dog", "$x_1$\nbird")
 PHOTOS, TOP, CHANNELS, GRID = 3, 2, 2, 2
@@ -38,20 +38,11 @@ SETTINGS = {
     "filters": {"channels": CHANNELS},
 }
 
-_BY_MODULE: dict[str, list] = {}
-for _backbone in BACKBONES.values():
-    _BY_MODULE.setdefault(_backbone.module, []).append(_backbone)
-SMALLEST = [
-    min(rows, key=lambda row: (not row.is_pretrained, row.parameters))
-    for rows in _BY_MODULE.values()
-]
-
-
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch):
     """Here the sum of integrated gradients is not in question, and steps take time."""
-    monkeypatch.setattr(integrated_gradients, "_PARTS", 2)
-    monkeypatch.setattr(integrated_gradients, "_MOST", 6)
+    for name in ("_PARTS", "_STEPS", "_MOST"):
+        monkeypatch.setattr(integrated_gradients, name, 1)
 
 
 @dataclass(frozen=True)
@@ -214,16 +205,14 @@ def test_every_method_on_bundles(request, kind, tmp_path):
         check(subject, explained(subject, name), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["mobilenet", "resnet50"])
-def test_every_method_on_networks_with_their_own_top(weights, name, tmp_path):
-    subject = Subject.open(name)
+def test_every_method_on_a_network_with_its_own_top(weights, tmp_path):
+    subject = Subject.open("mobilenet")
     for method in METHODS:
         check(subject, explained(subject, method), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "densenet121"])
-def test_methods_without_class_on_networks_without_top(weights, name, tmp_path):
-    subject = Subject.open(name, with_classes=False)
+def test_methods_without_class_on_a_network_without_top(weights, tmp_path):
+    subject = Subject.open("vgg16", with_classes=False)
     for method in METHODS.values():
         if not method.explains_class:
             check(subject, explained(subject, method.name), tmp_path)
