@@ -14,10 +14,11 @@ from the validation photos, too, as they need no validation.
     python benchmarks/presets.py --data fashion-mnist-2000 --backbone vgg16 --image-size 96 \
         --presets fast --unfreeze block5
 
-With ``--unfreeze BLOCK`` there is a run more: as ``fast``, then a stage that trains the network from
-there upwards, with default settings. ``--digits FOLDER`` writes scikit-learn's ``digits`` (UCI, CC BY 4.0) as such a data set first;
-``fashion_mnist.py`` does so for Debian's Fashion-MNIST. Prints one Markdown row per data set: test
-accuracy in percent, mean over seeds and (lowest..highest).
+With ``--unfreeze BLOCK`` there is a run more: as ``fast``, then a stage with default settings that
+trains the network from that block upwards. ``--digits FOLDER`` writes scikit-learn's ``digits``
+(UCI, CC BY 4.0) as such a data set first; ``fashion_mnist.py`` does so for Debian's Fashion-MNIST.
+Prints one Markdown row per data set: test accuracy in percent, mean over seeds and
+(lowest..highest).
 """
 
 from __future__ import annotations
