@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,14 @@ COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment(tmp_path_factory):
-    """No test touches the user's cache, weights or network."""
+    """No test touches the user's cache, weights or network.
+
+    The processes of a run share a cache, so that a backbone is prepared in one of them.
+    """
     patch = pytest.MonkeyPatch()
-    patch.setenv("CNNTRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+    root = tmp_path_factory.getbasetemp()
+    shared = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    patch.setenv("CNNTRANSFER_CACHE", str(shared / "cache"))
     patch.setenv("CNNTRANSFER_OFFLINE", "1")
     patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     patch.delenv("CNNTRANSFER_WEIGHTS", raising=False)

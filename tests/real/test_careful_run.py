@@ -1,6 +1,5 @@
 """A whole run with everything that makes a stage careful, on pixels, stopped and not."""
 
-import numpy as np
 import pytest
 
 from cnntransfer.progress import Observer
@@ -8,6 +7,7 @@ from cnntransfer.recipe import Recipe
 from cnntransfer.training import checkpoint_folder as checkpoint_module
 from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.run import resume, run
+from tests.conftest import convert_tuned
 
 
 class Stopped(BaseException):
@@ -20,13 +20,6 @@ class Stopper(Observer):
     def epoch(self, row):
         if (row["stage"], row["epoch"]) == ("finetune", 2):
             raise Stopped
-
-
-def convert_tuned(trunk, bundle, views, requests):
-    """Conversion takes seconds and adds nothing here: the weights themselves are compared."""
-    bundle.trunk_file.write_bytes(b"".join(w.tobytes() for w in trunk.model.get_weights()))
-    images = np.stack([views.image(request) for request in requests])
-    return trunk.model(images.astype(np.float32)).numpy(), {}
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ SETTINGS = {
     "filters": {"channels": CHANNELS},
 }
 
+
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch):
     """Here the sum of integrated gradients is not in question, and steps take time."""
