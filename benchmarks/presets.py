@@ -18,7 +18,7 @@ With ``--unfreeze BLOCK`` there is a run more: as ``fast``, then a stage with de
 trains the network from that block upwards. ``--digits FOLDER`` writes scikit-learn's ``digits``
 (UCI, CC BY 4.0) as such a data set first; ``fashion_mnist.py`` does so for Debian's Fashion-MNIST.
 Prints one Markdown row per data set: test accuracy in percent, mean over seeds and
-(lowest..highest).
+(lowest..highest); on stderr, those of every seed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -106,7 +107,10 @@ def measure(data: Path, count: int | None, seed: int, arguments: argparse.Namesp
             if forecast := found.get("forecast"):
                 foreseen = sum(forecast["seconds"].values())
                 scores[f"{preset}: % of the forecast"] = 100 * forecast["took"] / foreseen
-        return scores | rivals(Bundle.open(Path(scratch) / arguments.presets[0]), folder)
+        scores |= rivals(Bundle.open(Path(scratch) / arguments.presets[0]), folder)
+    found = ", ".join(f"{name} {value:.1f}" for name, value in scores.items())
+    print(f"{data.name}, {count or 'all'}, seed {seed}: {found}", file=sys.stderr, flush=True)
+    return scores
 
 
 def rivals(bundle: Bundle, folder: Path) -> Scores:

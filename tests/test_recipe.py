@@ -51,7 +51,6 @@ def test_every_setting_survives_yaml(tmp_path):
         image_size=(96, 128),
         resize="letterbox",
         pooling="max",
-        views=5,
         batch_size=3,
         validation_split=0.25,
         test_split=0.125,
@@ -71,6 +70,7 @@ def test_every_setting_survives_yaml(tmp_path):
             dataclasses.replace(
                 FINETUNE_STAGE,
                 unfreeze="20",
+                views=5,
                 epochs=3,
                 warmup=0.25,
                 layer_decay=0.5,
@@ -155,11 +155,11 @@ def test_the_file_is_named_in_errors(tmp_path):
 
 
 def test_later_sources_win(tmp_path):
-    recipe = load(tmp_path, "views: 7\nseed: 3\nhead: {dropout: 0.1}")
+    recipe = load(tmp_path, "batch_size: 7\nseed: 3\nhead: {dropout: 0.1}")
     changed = recipe.override({"seed": 4, "head.l2": 0.5})
-    assert (changed.views, changed.seed) == (7, 4)
+    assert (changed.batch_size, changed.seed) == (7, 4)
     assert changed.head == Head(dropout=0.1, l2=0.5)
-    assert changed.batch_size == Recipe().batch_size
+    assert changed.split_seed == Recipe().split_seed
     assert recipe.seed == 3
 
 
@@ -433,7 +433,7 @@ def test_random_weights_train_all_layers_whatever_the_preset(tmp_path):
         recipe = Recipe().override(preset(name)).override({"weights": "none"})
         (stage,) = recipe.stages
         assert (stage.name, stage.unfreeze, stage.learning_rate) == ("finetune", "all", 1e-3)
-        assert (recipe.feature_blocks, recipe.views, recipe.head.l2) == (1, 1, 0.0)
+        assert (recipe.feature_blocks, stage.views, recipe.head.l2) == (1, 1, 0.0)
         assert recipe.fresh_augmentation
     assert load(tmp_path, "weights: none") == Recipe().override({"weights": "none"})
     assert load(tmp_path, recipe.to_yaml()) == recipe

@@ -111,6 +111,7 @@ _AUGMENTATION = "Augmentation of training images"
     "stages.finetune",
     {
         "unfreeze": "unfreeze",
+        "views": "finetune-views",
         "epochs": "finetune-epochs",
         "learning_rate": "finetune-learning-rate",
         "schedule": "finetune-schedule",
@@ -164,7 +165,7 @@ _AUGMENTATION = "Augmentation of training images"
     ),
     help="Preset, which the options below change. [default: light]",
 )
-@setting_options(Recipe(), "", {"views": "views"}, _AUGMENTATION)
+@setting_options(HEAD_STAGE, "stages.head", {"views": "views"}, _AUGMENTATION)
 @setting_options(
     Augmentation(),
     "augmentation",

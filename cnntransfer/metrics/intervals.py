@@ -1,9 +1,10 @@
 """95 % intervals: where a figure would lie on very many images of the same kind.
 
-A proportion gets Wilson's interval, modified where only a few images are the exception. Other figures get one from the bootstrap's standard error, on
-a scale on which their estimates scatter symmetrically: the logit of figures between 0 and 1, the
-logarithm of a loss. The bootstrap's percentiles, plain or corrected, hold the truth much less often
-with few images or good classifiers (``docs/evaluation.md``).
+A proportion gets Wilson's interval, modified where only a few images are the exception. Other
+figures get one from the bootstrap's standard error, on a scale on which their estimates scatter
+symmetrically: the logit of figures between 0 and 1, the logarithm of a loss. The bootstrap's
+percentiles, plain or corrected, hold the truth much less often with few images or good classifiers
+(``docs/evaluation.md``).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ..settings import numbers, setting
-from .values import AUTO, alpha, number_or_auto, unfreeze, units, zoom
+from .values import AUTO, alpha, count_or_auto, number_or_auto, unfreeze, units, zoom
 
 FILL_MODES = ("nearest", "constant", "reflect", "wrap")
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
@@ -181,6 +181,13 @@ class Stage:
         "a number of top layers (20) or a share of them (20%).",
         metavar="BLOCK|N|N%|all|none",
     )
+    views: int | str = setting(
+        AUTO,
+        count_or_auto("views", 1000),
+        "Versions of each training image that are learned from: the image itself and N - 1 "
+        "augmented ones; auto: 1, but 4 of up to 100 images, and 2 where layers are unfrozen.",
+        metavar="N|auto",
+    )
     learning_rate: float | str = setting(
         1e-3,
         number_or_auto("a learning rate from 1e-8 to 10 such as 0.001", 1e-8, 10),
@@ -274,6 +281,7 @@ FINETUNE_STAGE = Stage(
 SCRATCH_STAGE = dataclasses.replace(
     FINETUNE_STAGE,
     unfreeze="all",
+    views=1,
     learning_rate=1e-3,
     patience=FINETUNE_STAGE.epochs,
     train_batch_normalization=True,
@@ -283,6 +291,7 @@ SCRATCH_STAGE = dataclasses.replace(
 #: they settle. What they gain has to be clear, as the best of so many epochs gains by chance, too.
 CAREFUL_STAGE = dataclasses.replace(
     FINETUNE_STAGE,
+    views=4,
     learning_rate=3e-4,
     warmup=0.1,
     layer_decay=0.8,

@@ -11,7 +11,6 @@ from .values import AUTO
 
 _FROZEN: dict[str, Any] = {
     "feature_blocks": AUTO,
-    "views": AUTO,
     "stages": (HEAD_STAGE,),
 }
 #: How much is spent on a run: what each of them changes in a recipe.
@@ -20,7 +19,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "balanced": _FROZEN,
     "best": {
         "feature_blocks": AUTO,
-        "views": 4,
         # From the top downwards, the deeper the more carefully (Howard & Ruder 2018,
         # arXiv:1801.06146).
         "stages": (
@@ -34,7 +32,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 #: are of no use, and every image goes through all layers in every epoch anyhow.
 FROM_SCRATCH: dict[str, Any] = {
     "feature_blocks": 1,
-    "views": 1,
     "fresh_augmentation": True,
     "stages": (SCRATCH_STAGE,),
 }

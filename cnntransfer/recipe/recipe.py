@@ -63,13 +63,6 @@ class Recipe:
         "best of 1, 2 and 3, or 3 with hidden layers or many validation images.",
         metavar="N|auto",
     )
-    views: int | str = setting(
-        AUTO,
-        count_or_auto("views", 1000),
-        "Versions of each training image that are learned from: the image itself and N - 1 "
-        "augmented ones; auto: fewer the more images there are.",
-        metavar="N|auto",
-    )
     fresh_augmentation: bool = setting(
         False,
         bool,

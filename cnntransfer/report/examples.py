@@ -34,7 +34,7 @@ def read_examples(
         return None
     spec = InputSpec(recipe.image_size, Resize(recipe.resize))
     fresh = recipe.fresh_augmentation and not recipe.augmentation.is_identity
-    per_photo = 0 if fresh else int(recipe.views)
+    per_photo = 0 if fresh else max(int(stage.views) for stage in recipe.stages)
     count = min(_MOST_VIEWS, 1 + _FRESH if fresh else per_photo)
     rows: dict[str, list[Picture]] = {}
     for row in _spread(training, _SEVERAL if count > 1 else _SINGLE):

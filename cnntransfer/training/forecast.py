@@ -20,7 +20,7 @@ from .extraction import REFERENCE, Extractor
 from .network import Network, choose_jit
 from .precision import TIMED_IMAGES, choose_stage_precision, timed
 from .schedule import RISING_STEPS
-from .stages import layer_digests
+from .stages import head_views, layer_digests
 from .unfrozen import Unfrozen
 
 #: Shorter runs are over before their forecast is read.
@@ -86,7 +86,8 @@ def settle(
         return images * seconds_per_image(precision) if images else 0.0
 
     kept = (extractor.store(way) for way in (REFERENCE, "bfloat16"))
-    lacking = min(store.lacks(views.requests(int(recipe.views), "train")) for store in kept)
+    requests = views.requests(head_views(recipe, spec.backbone), "train")
+    lacking = min(store.lacks(requests) for store in kept)
     lacking += extractor.store(REFERENCE).lacks(views.requests(1, "val", "test"))
     seconds = {"features": running(lacking, REFERENCE)}
     steps = math.ceil(len(views.dataset.subset("train")) / recipe.batch_size)

@@ -71,10 +71,13 @@ class HeadData:
     widths: tuple[int, ...]
     standardise: bool = True
 
-    def examples(self, features: Features, subset: str) -> Examples:
-        """Those features that belong to images of a subset."""
+    def examples(self, features: Features, subset: str, views: int | str = AUTO) -> Examples:
+        """Those features that belong to images of a subset; of their first so many views."""
         dataset = self.views.dataset
-        rows = np.flatnonzero(np.isin(features.samples, dataset.subset(subset)))
+        is_meant = np.isin(features.samples, dataset.subset(subset))
+        if views != AUTO:
+            is_meant &= features.views < int(views)
+        rows = np.flatnonzero(is_meant)
         return Examples(features.values, rows, dataset.labels()[features.samples[rows]])
 
     def layers(self, recipe: Recipe) -> tuple[Layer, ...]:
@@ -107,7 +110,7 @@ class HeadData:
             depths: From how many depths a head without hidden layers takes features; all by
                 default.
         """
-        training = self.examples(self.training, "train")
+        training = self.examples(self.training, "train", stage.views)
         if recipe.head.bagging:
             training = training.resampled(self.training.samples, recipe.seed)
         validation = self.examples(self.held_out, "val")

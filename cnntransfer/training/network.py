@@ -25,7 +25,8 @@ from .sources import Step, StreamSource
 #: A stage is compiled only if it takes so long without: compiling takes 5 s.
 _WORTH_SECONDS = 60.0
 _LEAST_RATIO = 1.1
-_TIMED_STEPS = 3
+#: The fastest of so many steps is taken for how long one takes; of few if they are that long.
+_TIMED_STEPS, _TIMED_SECONDS = 3, 1.0
 #: What logits are divided by for validation, and the smallest probability that they are taken of.
 _TEMPERATURES = (0.7, 0.85, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 _TINY = 1e-30
@@ -172,8 +173,8 @@ class Network(Variables):
         batch = next(source.batches(0))
         fetching = time.perf_counter() - started
         run(*batch)  # Builds the graph.
-        seconds = []
-        for _ in range(_TIMED_STEPS):
+        seconds: list[float] = []
+        while len(seconds) < _TIMED_STEPS and sum(seconds) < _TIMED_SECONDS:
             started = time.perf_counter()
             run(*batch)
             seconds.append(time.perf_counter() - started)

@@ -12,7 +12,7 @@ from ..data.fitting import InputSpec, Resize
 from ..errors import UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
-from ..recipe import AUTO, Recipe
+from ..recipe import AUTO, Recipe, Stage
 from .checks import check
 
 #: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
@@ -21,20 +21,23 @@ _AUTO_VIEWS = ((100, 4), (math.inf, 1))
 _FINETUNE_VIEWS = 2
 
 
-def view_count(recipe: Recipe, dataset: Dataset) -> int:
-    """How many views of every training image are learned from."""
-    if recipe.augmentation.is_identity:
-        return 1
-    if recipe.views == AUTO:
-        unfreezes = any(stage.unfreeze != "none" for stage in recipe.stages)
-        return auto_views(len(dataset.subset("train")), unfreezes=unfreezes)
-    return int(recipe.views)
+def with_views(recipe: Recipe, backbone: Backbone, dataset: Dataset) -> Recipe:
+    """The recipe with the number of views settled that every stage learns from."""
+    images = len(dataset.subset("train"))
+
+    def views(stage: Stage) -> int:
+        if recipe.augmentation.is_identity:
+            return 1
+        if stage.views != AUTO:
+            return int(stage.views)
+        return _FINETUNE_VIEWS if backbone.cut(stage.unfreeze) else auto_views(images)
+
+    stages = tuple(dataclasses.replace(stage, views=views(stage)) for stage in recipe.stages)
+    return dataclasses.replace(recipe, stages=stages)
 
 
-def auto_views(images: int, *, unfreezes: bool = False) -> int:
-    """The number of views for a number of training images, as measured in docs/speed.md."""
-    if unfreezes:
-        return _FINETUNE_VIEWS
+def auto_views(images: int) -> int:
+    """The head's number of views for a number of training images, as measured in docs/speed.md."""
     return next(views for most, views in _AUTO_VIEWS if images <= most)
 
 

@@ -40,9 +40,9 @@ from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
 from .outcome import Outcome, write
-from .plan import auto_views, input_spec, resolve, view_count
+from .plan import auto_views, input_spec, resolve, with_views
 from .precision import Choice, choose_precision, is_short, may_be_faster
-from .stages import fit_unfrozen, frozen_stages
+from .stages import fit_unfrozen, frozen_stages, head_views
 from .tensorboard import write_events
 
 #: So many images take minutes: what is to be said of their size is said before they are read.
@@ -150,7 +150,8 @@ def _run(
 
     with clock.step("read images"):
         engine = _first_engine(recipe, litert, spec, len(listing.entries))
-        more_views = unfreezes or auto_views(len(listing.entries)) > 1 or recipe.views != AUTO
+        are_views_told = any(stage.views != AUTO for stage in recipe.stages)
+        more_views = unfreezes or auto_views(len(listing.entries)) > 1 or are_views_told
         with FirstLook(spec, engine, keep_pixels=more_views) as look:
             dataset, pixels = read_dataset(listing, spec.input, observer, look.knows, look)
         groups = near_duplicates(dataset, look.thumbnails)
@@ -163,15 +164,16 @@ def _run(
     if not are_many:
         for hint in hints:
             observer.note(hint)
-    recipe = dataclasses.replace(recipe, views=view_count(recipe, dataset))
+    recipe = with_views(recipe, backbone, dataset)
     views = Views(dataset, pixels, Augmenter(recipe.augmentation, recipe.seed))
     if show_input:
-        write_views(dataset, pixels, views.augmenter, int(recipe.views), show_input)
+        shown = max(int(stage.views) for stage in recipe.stages)
+        write_views(dataset, pixels, views.augmenter, shown, show_input)
 
     extractor = Extractor(spec, views, trunk, observer, litert)
     with clock.step("prepare the backbone"):
         converted = litert.converted()
-    requests = views.requests(int(recipe.views), "train")
+    requests = views.requests(head_views(recipe, backbone), "train")
     forecast: dict[str, Any] | None = None
     if unfreezes:
         with clock.step("load TensorFlow"):
@@ -278,6 +280,7 @@ def _fit_head(
         for stage in recipe.stages
     )
     recipe = dataclasses.replace(recipe, precision=REFERENCE, stages=again)
-    training = extractor.to_learn_from(views.requests(int(recipe.views), "train"), REFERENCE)
+    requests = views.requests(head_views(recipe, spec.backbone), "train")
+    training = extractor.to_learn_from(requests, REFERENCE)
     choice = Choice(REFERENCE)
     return _fit_head(recipe, extractor, choice, held_out, training, observer, checkpoint)

@@ -52,6 +52,11 @@ def frozen_stages(recipe: Recipe, backbone: Backbone) -> list[Stage]:
     return [stage for stage in recipe.stages if not backbone.cut(stage.unfreeze)]
 
 
+def head_views(recipe: Recipe, backbone: Backbone) -> int:
+    """Of how many views of every training image features are needed."""
+    return max((int(stage.views) for stage in frozen_stages(recipe, backbone)), default=1)
+
+
 def unfreezing_stages(recipe: Recipe, backbone: Backbone) -> list[Stage]:
     """The stages that fit layers of the backbone, too."""
     return [stage for stage in recipe.stages if backbone.cut(stage.unfreeze)]

@@ -44,7 +44,8 @@ class Unfrozen:
         *,
         on_pixels: bool,
     ) -> None:
-        self._recipe, self._views, self._classifier = recipe, views, classifier
+        self._recipe, self._stage = recipe, stage
+        self._views, self._classifier = views, classifier
         #: How many of the trunk's layers.
         self.layers = backbone.cut(stage.unfreeze)
         set_trainable(trunk, self.layers, train_batch_normalization=stage.train_batch_normalization)
@@ -89,7 +90,7 @@ class Unfrozen:
         if self._waist is not None:
             activations = Activations(self._waist, description, digests, self._views)
             if activations.prepare(self._requests(), observer):
-                views = int(self._recipe.views)
+                views = int(self._stage.views)
                 parts = self._waist.parts
                 return Feed(activations, activations.shape, activations.dtype, views, parts)
             self._waist = None
@@ -100,7 +101,7 @@ class Unfrozen:
         if self._waist is None:
             return Feed(self._views.image, self._pixels, np.uint8, None)
         shape, dtype = Activations.form(self._waist)
-        views, parts = int(self._recipe.views), self._waist.parts
+        views, parts = int(self._stage.views), self._waist.parts
         return Feed(lambda _: np.zeros(shape, dtype), shape, dtype, views, parts)
 
     def learner(self, stage: Stage, feed: Feed) -> Network:
@@ -124,7 +125,7 @@ class Unfrozen:
     def _requests(self) -> list[Request]:
         """All views that the stage sees."""
         views = self._views
-        return views.requests(int(self._recipe.views), "train") + views.requests(1, "val")
+        return views.requests(int(self._stage.views), "train") + views.requests(1, "val")
 
     @property
     def _pixels(self) -> tuple[int, ...]:

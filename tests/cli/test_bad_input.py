@@ -444,10 +444,10 @@ WRONG_CONFIGS = {
     "fill_mode, cval, horizontal_flip, vertical_flip.",
     "augmentation: {preset: [1]}": "c.yaml: augmentation: expected one of: none, light, strong. "
     "Received: [1].",
-    "views: 0": "c.yaml: views: expected a number of views from 1 to 1000 such as 2, or auto. "
-    "Received: 0.",
-    "views: true": "c.yaml: views: expected a number of views from 1 to 1000 such as 2, or auto. "
-    "Received: True.",
+    "stages: [{views: 0}]": "c.yaml: stages[0]: views: expected a number of views "
+    "from 1 to 1000 such as 2, or auto. Received: 0.",
+    "stages: [{views: true}]": "c.yaml: stages[0]: views: expected a number of views "
+    "from 1 to 1000 such as 2, or auto. Received: True.",
     "data: ''": "c.yaml: data: expected text. Received: ''.",
     "head: 3": "c.yaml: head: expected a mapping of settings. Received: 3.",
     "head: {units: 3.7}": "c.yaml: head: units: expected the widths of the hidden dense layers "

@@ -45,7 +45,7 @@ def test_small_images_are_no_news_for_a_network_that_is_made_for_them(run_and_no
 def test_all_layers_are_trained_in_one_stage(trained):
     recipe = trained.recipe()
     (stage,) = recipe.stages
-    assert (stage.unfreeze, recipe.feature_blocks, recipe.views) == ("all", 1, 1)
+    assert (stage.unfreeze, recipe.feature_blocks, stage.views) == ("all", 1, 1)
     assert stage.train_batch_normalization
     assert [row["stage"] for row in trained.read_table("history")] == ["finetune"] * 6
     assert trained.metadata["weights"] == {

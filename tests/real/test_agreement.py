@@ -49,6 +49,7 @@ def trained(request, shared, weights, tmp_path_factory):
         shared / "data" / "trashnet",
         tmp_path_factory.mktemp("runs") / request.param,
         backbone=request.param,
+        image_size=128,
         augmentation="none",
     )
 

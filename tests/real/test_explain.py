@@ -31,7 +31,7 @@ def test_gradcam_marks_what_the_answer_rests_on(weights, shared):
 
 def test_occlusion_is_the_loop_over_all_places(subject, shared):
     (photo, *_) = photos_of(subject, shared / "data" / "imagenet-check", every=100)
-    (height, width), square, grid = photo.pixels.shape[:2], 50, 5
+    (height, width), square, grid = photo.pixels.shape[:2], 50, 3
     options = Options(grid=grid, square=square)
     found = get_method("occlusion").run(subject, [photo], options)
     index = subject.index_of(found.facts["class"])

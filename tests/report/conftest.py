@@ -17,7 +17,8 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="session")
 def odd(tmp_path_factory):
     """A run with everything that a report can show, and with names that break pages."""
-    recipe = Recipe(image_size=(48, 64), views=3, augmentation=AUGMENTATION_PRESETS["strong"])
+    recipe = Recipe(image_size=(48, 64), augmentation=AUGMENTATION_PRESETS["strong"])
+    recipe = recipe.override({"stages.head.views": 3})
     return make_run(
         tmp_path_factory.mktemp("odd"),
         ODD_NAMES,

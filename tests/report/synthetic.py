@@ -87,7 +87,8 @@ def make_run(
         )
     bundle = Bundle(folder / "run")
     bundle.path.mkdir()
-    recipe = (recipe or Recipe(image_size=(64, 64), views=1)).override({"data": str(photos)})
+    recipe = recipe or Recipe(image_size=(64, 64)).override({"stages.head.views": 1})
+    recipe = recipe.override({"data": str(photos)})
     held_out = np.flatnonzero(np.array(subsets) != "train")
     probabilities = _probabilities(labels[held_out], len(names), accuracy, random)
     metrics = {}

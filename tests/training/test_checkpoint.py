@@ -287,7 +287,9 @@ def no_good(monkeypatch):
 
 def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path, no_good):
     """The head is fitted once more, interrupted or not."""
-    recipe = small_recipe.override({"stages.head.epochs": 3, "views": 1, "feature_blocks": 3})
+    recipe = small_recipe.override(
+        {"stages.head.epochs": 3, "stages.head.views": 1, "feature_blocks": 3}
+    )
     stop(recipe, tmp_path / "x", "head", 3)
     first, second = Listener("head", 2), Listener()
     with pytest.raises(Stopped):

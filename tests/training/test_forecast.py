@@ -33,8 +33,13 @@ def extractor(bundle, photos):
 
 @pytest.fixture
 def recipe(bundle):
-    return Recipe(image_size=bundle.input_spec.image_size, batch_size=8, views=2).override(
-        {"stages.finetune.unfreeze": "block12", "stages.finetune.epochs": 5}
+    return Recipe(image_size=bundle.input_spec.image_size, batch_size=8).override(
+        {
+            "stages.head.views": 2,
+            "stages.finetune.unfreeze": "block12",
+            "stages.finetune.views": 2,
+            "stages.finetune.epochs": 5,
+        }
     )
 
 

@@ -133,6 +133,24 @@ def test_examples_are_a_subset_s_images_in_all_their_views(exclusive_or):
         assert examples.values is features.values
         assert examples.rows.tolist() == rows
         assert examples.labels.tolist() == labels[samples[rows]].tolist()
+    assert exclusive_or.examples(features, "train", views=2).rows.tolist() == [0, 2]
+    assert exclusive_or.examples(features, "train", views=1).rows.tolist() == [0]
+
+
+def test_a_stage_learns_from_as_many_views_as_it_says(exclusive_or):
+    training = exclusive_or.training
+    count = len(training.samples)
+    views = np.repeat([0, 1], count)
+    values = np.concatenate([training.values, -training.values[::-1]])
+    features = Features(values, np.tile(training.samples, 2), views)
+    data = HeadData(exclusive_or.views, features, exclusive_or.held_out, (2,))
+
+    def fitted(data, views):
+        return fit_head(Recipe(), [Stage(views=views, epochs=3)], data).model(values)
+
+    plain = fitted(exclusive_or, 1)
+    np.testing.assert_array_equal(fitted(data, 1), plain)
+    assert np.abs(fitted(data, 2) - plain).max() > 0.01
 
 
 def test_a_bootstrap_sample_has_whole_images_as_often_as_they_were_drawn(exclusive_or):

@@ -1,11 +1,14 @@
 """What a run is to do, settled before it begins."""
 
+from pathlib import Path
+
 import pytest
 
+from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import UsageError
-from cnntransfer.recipe import FEATURE_BLOCKS, Recipe
+from cnntransfer.recipe import FEATURE_BLOCKS, Recipe, preset
 from cnntransfer.training.extraction import feature_blocks
-from cnntransfer.training.plan import resolve
+from cnntransfer.training.plan import resolve, with_views
 
 
 @pytest.mark.parametrize(
@@ -27,3 +30,26 @@ def test_how_many_blocks_give_features(settings, blocks):
 def test_a_backbone_with_fewer_blocks():
     with pytest.raises(UsageError, match=r"at most 5, the blocks of vgg16\. Received: 6\."):
         resolve(Recipe(data="photos", backbone="vgg16", feature_blocks=6))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "images", "views"),
+    [
+        ("balanced", {}, 100, [4]),
+        ("balanced", {}, 101, [1]),
+        ("balanced", {"stages.head.views": 3}, 100, [3]),
+        ("balanced", {"augmentation": "none", "stages.head.views": 3}, 100, [1]),
+        ("balanced", {"stages.finetune.unfreeze": "block13"}, 500, [1, 2]),
+        # A head begins as that of the other presets does.
+        ("best", {}, 500, [1, 4, 4]),
+        ("best", {"weights": "none"}, 500, [1]),
+    ],
+)
+def test_how_many_views_every_stage_learns_from(name, settings, images, views):
+    recipe = Recipe(data="photos").override(preset(name)).override(settings)
+    backbone, recipe = resolve(recipe)
+    samples = (Sample(Path(f"{i}"), "a", f"{i:064x}", "train") for i in range(images))
+    dataset = Dataset(Path(), ("a",), tuple(samples))
+    settled = with_views(recipe, backbone, dataset)
+    assert [stage.views for stage in settled.stages] == views
+    assert with_views(settled, backbone, dataset) == settled
