@@ -15,7 +15,8 @@ from the validation photos, too, as they need no validation.
         --presets fast --unfreeze block5
 
 With ``--unfreeze BLOCK`` there is a run more: as ``fast``, then a stage with default settings that
-trains the network from that block upwards. ``--digits FOLDER`` writes scikit-learn's ``digits``
+trains the network from that block upwards; with ``--views`` one as ``balanced`` for each of these
+numbers of views of every training photo. ``--digits FOLDER`` writes scikit-learn's ``digits``
 (UCI, CC BY 4.0) as such a data set first; ``fashion_mnist.py`` does so for Debian's Fashion-MNIST.
 Prints one Markdown row per data set: test accuracy in percent, mean over seeds and
 (lowest..highest); on stderr, those of every seed.
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--image-size", default=None)
     parser.add_argument("--presets", nargs="+", default=["fast", "balanced"])
     parser.add_argument("--unfreeze", metavar="BLOCK", help="fast, then from this block upwards")
+    parser.add_argument("--views", type=int, nargs="+", default=[], help="balanced, with so many")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--per-class", type=int, nargs="+", help="learn from so many a class only")
     parser.add_argument("--digits", type=Path, help="write scikit-learn's digits there first")
@@ -95,6 +97,8 @@ def measure(data: Path, count: int | None, seed: int, arguments: argparse.Namesp
         runs = {preset: ("--preset", preset) for preset in arguments.presets}
         if block := arguments.unfreeze:
             runs[f"then {block}"] = ("--preset", "fast", "--unfreeze", block)
+        for views in arguments.views:
+            runs[f"{views} views"] = ("--preset", "balanced", "--views", str(views))
         for preset, chosen in runs.items():
             target = Path(scratch) / preset
             command = [*CNNTRANSFER, "finetune", str(folder), "--backbone", arguments.backbone]
