@@ -185,7 +185,8 @@ class Stage:
         AUTO,
         count_or_auto("views", 1000),
         "Versions of each training image that are learned from: the image itself and N - 1 "
-        "augmented ones; auto: 1, but 4 of up to 100 images, and 2 where layers are unfrozen.",
+        "augmented ones; auto: 1, but 4 of up to 100 images or where an augmentation is chosen, "
+        "and else 2 where layers are unfrozen.",
         metavar="N|auto",
     )
     learning_rate: float | str = setting(

@@ -55,5 +55,5 @@ def advice(
         yield (
             f"Right on {best['accuracy']:.0%} of the training images but only "
             f"{best['val_accuracy']:.0%} of the validation images: much is learned by heart. "
-            "More photos help most; else try --augmentation strong --views 4"
+            "More photos help most; else try --augmentation strong"
         )

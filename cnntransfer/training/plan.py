@@ -12,13 +12,15 @@ from ..data.fitting import InputSpec, Resize
 from ..errors import UsageError
 from ..models.backbones import Backbone, get_backbone
 from ..models.classifier import check_image_size
-from ..recipe import AUTO, Recipe, Stage
+from ..recipe import AUTO, Augmentation, Recipe, Stage
 from .checks import check
 
-#: Up to so many training images, so many views for a head alone, as measured in docs/speed.md.
+#: Up to so many training images, so many views for a head, as measured in docs/speed.md.
 _AUTO_VIEWS = ((100, 4), (math.inf, 1))
 #: Layers that are unfrozen learn by heart what they see too often.
 _FINETUNE_VIEWS = 2
+#: Who chooses an augmentation expects to learn from what it makes.
+_CHOSEN_VIEWS = 4
 
 
 def with_views(recipe: Recipe, backbone: Backbone, dataset: Dataset) -> Recipe:
@@ -30,10 +32,17 @@ def with_views(recipe: Recipe, backbone: Backbone, dataset: Dataset) -> Recipe:
             return 1
         if stage.views != AUTO:
             return int(stage.views)
+        if is_augmentation_chosen(recipe):
+            return _CHOSEN_VIEWS
         return _FINETUNE_VIEWS if backbone.cut(stage.unfreeze) else auto_views(images)
 
     stages = tuple(dataclasses.replace(stage, views=views(stage)) for stage in recipe.stages)
     return dataclasses.replace(recipe, stages=stages)
+
+
+def is_augmentation_chosen(recipe: Recipe) -> bool:
+    """Whether images are to be augmented otherwise than by default."""
+    return recipe.augmentation not in (Augmentation(), Recipe().augmentation)
 
 
 def auto_views(images: int) -> int:

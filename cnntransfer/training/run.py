@@ -40,7 +40,7 @@ from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
 from .outcome import Outcome, write
-from .plan import auto_views, input_spec, resolve, with_views
+from .plan import auto_views, input_spec, is_augmentation_chosen, resolve, with_views
 from .precision import Choice, choose_precision, is_short, may_be_faster
 from .stages import fit_unfrozen, frozen_stages, head_views
 from .tensorboard import write_events
@@ -150,8 +150,12 @@ def _run(
 
     with clock.step("read images"):
         engine = _first_engine(recipe, litert, spec, len(listing.entries))
-        are_views_told = any(stage.views != AUTO for stage in recipe.stages)
-        more_views = unfreezes or auto_views(len(listing.entries)) > 1 or are_views_told
+        more_views = (
+            unfreezes
+            or auto_views(len(listing.entries)) > 1
+            or is_augmentation_chosen(recipe)
+            or any(stage.views != AUTO for stage in recipe.stages)
+        )
         with FirstLook(spec, engine, keep_pixels=more_views) as look:
             dataset, pixels = read_dataset(listing, spec.input, observer, look.knows, look)
         groups = near_duplicates(dataset, look.thumbnails)

@@ -40,6 +40,16 @@ def test_a_backbone_with_fewer_blocks():
         ("balanced", {"stages.head.views": 3}, 100, [3]),
         ("balanced", {"augmentation": "none", "stages.head.views": 3}, 100, [1]),
         ("balanced", {"stages.finetune.unfreeze": "block13"}, 500, [1, 2]),
+        # Otherwise an augmentation that somebody asks for would have no effect.
+        ("balanced", {"augmentation": "strong"}, 500, [4]),
+        ("balanced", {"augmentation": {"rotation_range": 5}}, 500, [4]),
+        ("balanced", {"augmentation": "strong", "stages.head.views": 1}, 500, [1]),
+        (
+            "balanced",
+            {"augmentation": "strong", "stages.finetune.unfreeze": "block13"},
+            500,
+            [4, 4],
+        ),
         # A head begins as that of the other presets does.
         ("best", {}, 500, [1, 4, 4]),
         ("best", {"weights": "none"}, 500, [1]),
