@@ -14,6 +14,7 @@ import cnntransfer
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
+from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Recipe, Stage
@@ -75,16 +76,22 @@ def _every_epoch():
 
 
 @pytest.fixture(scope="module")
-def recipe(photos):
-    """Two stages; everything random takes part: dropout, views, order."""
+def recipe(photos, tmp_path_factory):
+    """Two stages of a small network; everything random takes part: dropout, views, order."""
+    backbone = get_backbone("lecture_mnist")
+    weights = tmp_path_factory.mktemp("weights") / "network.weights.h5"
+    keras().utils.set_random_seed(0)
+    backbone.trunk(keras().Input((28, 28, 3))).save_weights(weights)
     return Recipe(data=str(photos)).override(
         {
-            "image_size": 64,
+            "backbone": backbone.name,
+            "weights": str(weights),
+            "image_size": 28,
             "batch_size": 8,
             "head.units": 16,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,
-            "stages.finetune.unfreeze": "block13",
+            "stages.finetune.unfreeze": "conv2",
             "stages.finetune.epochs": 4,
             "stages.finetune.precision": "float32",
             "stages.finetune.jit_compile": "none",
