@@ -132,16 +132,21 @@ def clear(kinds: Iterable[str] = KINDS) -> int:
 
 def remove(folder: Path) -> None:
     """Delete a folder so that no reader ever sees half of it."""
+    if not folder.is_dir():
+        return
     with suppress(OSError):
         place = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
-        folder.replace(Path(place) / folder.name)
-        shutil.rmtree(place, ignore_errors=True)
+        try:
+            folder.replace(Path(place) / folder.name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _sweep() -> None:
     """Delete what killed processes left half-written."""
     root = cache_folder()
-    patterns = [f"{kind}/{'*/' * level}.*" for kind in KINDS for level in range(KINDS[kind][1])]
+    patterns = [f".{kind}-*" for kind in KINDS]
+    patterns += [f"{kind}/{'*/' * level}.*" for kind in KINDS for level in range(KINDS[kind][1])]
     for pattern in patterns:
         for folder in root.glob(pattern):
             with suppress(OSError):

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # Kinds of values. JSON has exact types; isinstance() would take true for a whole number.
-_OBJECT, _TEXT, _WHOLE, _NUMBER = (dict,), (str,), (int,), (int, float)
+_OBJECT, _TEXT, _WHOLE, _NUMBER, _LIST = (dict,), (str,), (int,), (int, float), (list,)
 _KIND_NAMES: dict[tuple[type, ...], str] = {
     _OBJECT: "an object",
     _TEXT: "a text",
     _WHOLE: "a whole number",
     _NUMBER: "a number",
+    _LIST: "a list",
 }
 #: What every bundle's metadata holds, as far as anything reads it: dotted place -> kind. ``*`` is
 #: every name there is. A place stands after the one that it lies in.
@@ -48,6 +49,7 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "metrics.*.intervals.*.method": _TEXT,
     "calibration": _OBJECT,
     "calibration.temperature": _NUMBER,
+    "undone_stages": _LIST,
     "seconds": _OBJECT,
     "seconds.*": _NUMBER,
     "forecast": _OBJECT,

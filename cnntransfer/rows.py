@@ -114,8 +114,10 @@ class RowStore:
             rows = np.memmap(
                 folder / _ROWS, dtype=self.dtype, mode="r", shape=(len(index), *self.shape)
             )
-        except (OSError, ValueError, EOFError):
+        except (FileNotFoundError, ValueError, EOFError):
             cache.remove(folder)  # Damaged: its rows are computed again.
+            return
+        except OSError:  # Too many open files, say: it may be intact.
             return
         self._segments[folder] = rows
         cache.use(folder)

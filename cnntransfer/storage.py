@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ CACHE_VARIABLE = "CNNTRANSFER_CACHE"
 def cache_folder() -> Path:
     """The folder for what can be made again: ``$CNNTRANSFER_CACHE`` or the platform's own."""
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
+        return Path(chosen).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("cnntransfer", appauthor=False))
@@ -45,7 +46,8 @@ def atomic_folder(
         target: The folder to write.
         overwrite: Whether an existing folder may be replaced.
         marker: Name of a file that a folder must hold to be replaced, so that only what this
-            program wrote ever is; ``None`` for folders that are this program's by their place.
+            program wrote ever is: a JSON file that names the backbone, or any other; ``None`` for
+            folders that are this program's by their place.
 
     Raises:
         OutputError: ``target`` exists and may not be replaced, or cannot be written.
@@ -102,7 +104,13 @@ def check_target(target: Path, *, overwrite: bool, marker: str | None = None) ->
             f"{target} exists already and is not overwritten silently. "
             "Choose another --output, or allow it with --overwrite."
         )
-    if marker and target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
+    if marker and os.path.lexists(target) and (target.is_symlink() or not target.is_dir()):
+        raise OutputError(
+            f"--overwrite: expected a folder to replace. Received: {target}, "
+            f"{'a link' if target.is_symlink() else 'a file'}, which is left alone. "
+            "Choose another --output."
+        )
+    if marker and target.is_dir() and any(target.iterdir()) and not _is_ours(target / marker):
         raise OutputError(
             f"--overwrite: expected a folder that this command wrote (with {marker} in it). "
             f"Received: {target}, which holds something else and is left alone. "
@@ -143,6 +151,17 @@ def check_apart(target: Path, data: Path, option: str = "--output") -> None:
             f"Expected an output {only_read}, which is only read. Received: "
             f"{target}. Choose another place with {option}, such as ../{target.name}"
         )
+
+
+def _is_ours(marker: Path) -> bool:
+    """Whether this program wrote a file: others have a ``metadata.json``, too."""
+    if marker.suffix != ".json":
+        return marker.exists()
+    try:
+        content = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "backbone" in content
 
 
 @contextmanager

@@ -74,13 +74,17 @@ def test_clearing_one_kind(folder):
     assert not row.exists()
     assert list((folder / "features").glob("*")) == [] if (folder / "features").exists() else True
     assert cache.clear() == 10
-    assert list(cache.entries()) == []
+    assert cache.clear() == 0
+    assert list(folder.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_swept_after_a_day(folder):
     old = entry(folder, "features/s/.segment-old", used=1000.0)
     new = entry(folder, "features/s/.segment-new")
+    cleared = entry(folder, ".features-x/features/s/b")
+    os.utime(folder / ".features-x", (1000.0, 1000.0))
     os.utime(new)
     cache.trim()
     assert not old.exists()
+    assert not cleared.exists()
     assert new.exists()

@@ -128,7 +128,13 @@ def test_files_that_are_no_recipe(tmp_path):
     assert message(load, tmp_path, "- 1\n").startswith(
         f"{path}: expected a YAML mapping such as 'backbone: resnet50'. Received: [1]"
     )
-    for content in (b"a: [", b"\xff\xfe\x00", b"!!python/object:os.system {}"):
+    for content in (
+        b"a: [",
+        b"\xff\xfe\x00",
+        b"!!python/object:os.system {}",
+        b"data: 2023-02-30",
+        b"[" * 5000,
+    ):
         path.write_bytes(content)
         text = message(read_recipe, path)
         assert text.startswith(f"--config: expected a recipe, a YAML file. Received: {path} (")
@@ -144,6 +150,10 @@ def test_the_file_is_named_in_errors(tmp_path):
     assert message(load, tmp_path, "head: {dropout: 2}") == (
         f"{path}: head: dropout: expected a number from 0 to 0.95. Received: 2.0. "
         "The nearest allowed value is 0.95."
+    )
+    assert message(load, tmp_path, "stages: [{unfreeze: null}]") == (
+        f"{path}: stages[0]: unfreeze: expected none, all, a block such as block5, a number of "
+        "layers or a share of them. Received: None."
     )
     assert message(load, tmp_path, "stages: [{}, {name: b, epochs: 0}]") == (
         f"{path}: stages[1]: epochs: expected a whole number from 1 to 100000. Received: 0. "

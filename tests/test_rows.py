@@ -58,6 +58,18 @@ def test_another_way_of_computing_has_rows_of_its_own():
     assert RowStore("features", DESCRIPTION, (5,), np.float16).find(key(1)) is None
 
 
+def test_what_cannot_be_opened_now_is_not_thrown_away(monkeypatch):
+    fill(range(2))
+
+    def refuse(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows.np, "memmap", refuse)
+        assert len(open_store()) == 0
+    assert len(open_store()) == 2
+
+
 def test_rows_of_several_dimensions_and_half_precision():
     store = RowStore("activations", DESCRIPTION, (2, 3, 4), np.float16)
     value = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float16)

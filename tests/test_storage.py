@@ -160,6 +160,23 @@ def test_nothing_is_overwritten_silently(tmp_path, write):
     assert "newer" not in [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_only_what_is_ours_is_replaced(tmp_path):
+    """Others have a metadata.json, too, and links to folders."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder, content in ((ours, '{"backbone": "vgg16"}'), (theirs, '{"title": "Moby-Dick"}')):
+        folder.mkdir()
+        (folder / "metadata.json").write_text(content)
+    (tmp_path / "link").symlink_to(ours)
+    (tmp_path / "file").write_text("mine")
+    options = {"overwrite": True, "marker": "metadata.json"}
+    for name, received in (("theirs", "something else"), ("link", "a link"), ("file", "a file")):
+        with pytest.raises(OutputError, match=f"Received: .*{name}, .*{received}"):
+            write_folder(tmp_path / name, **options)
+    assert names(theirs) == ["metadata.json"]
+    write_folder(ours, **options)
+    assert names(ours) == ["file.txt"]
+
+
 def test_a_broken_link_is_not_overwritten_silently(tmp_path):
     (tmp_path / "out").symlink_to(tmp_path / "nowhere")
     with pytest.raises(OutputError, match="exists already"):
@@ -263,6 +280,12 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("CNNTRANSFER_CACHE")
     assert cache_folder().name == "cnntransfer"
+
+
+def test_the_cache_may_be_below_the_home_folder(monkeypatch):
+    """As a service's settings say it, without a shell."""
+    monkeypatch.setenv("CNNTRANSFER_CACHE", "~/kept")
+    assert cache_folder() == Path.home() / "kept"
 
 
 def test_sha256(tmp_path):

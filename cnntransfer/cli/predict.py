@@ -13,6 +13,7 @@ import click
 from ..errors import DataError, ExitCode, ImageError, UsageError, counted
 from ..explain.methods import EXPLANATIONS, class_method
 from ..settings import Rule
+from ..storage import check_apart
 from .console import Console, echo, json_text, percent
 from .options import NON_EMPTY, as_json, checked, example, with_console
 
@@ -109,6 +110,9 @@ def command(
     drawing = None if explain is None else _drawing(explain, explain_output, images)
     rate = None if unknown is None else _rate(unknown)
     paths = expand(images)
+    if show_input:
+        for source in images:
+            check_apart(Path(show_input).expanduser(), Path(source), "--show-input")
     bundle = open_model(model or DEFAULT, console)
     boundary = None if rate is None else _boundary(bundle, rate, console)
     if show_input:

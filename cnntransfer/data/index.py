@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from ..errors import DataError, counted, nearest
 from . import idx
@@ -32,6 +33,8 @@ SUBSET_NAMES = {
     "test": "test",
 }
 MANIFEST_SUFFIXES = {".csv": ",", ".tsv": "\t"}
+#: What operating systems put into folders; the last may be read by the administrator alone.
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "lost+found")
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,13 @@ def visible_files(folder: Path) -> Iterator[Path]:
     """All files below a folder, sorted, without hidden files and folders; links are followed.
 
     A link that leads back to a folder above it is not entered: it would bring in other classes.
+
+    Raises:
+        DataError: a folder cannot be read; without it a class would be smaller, or missing.
     """
     start = Path(os.path.realpath(folder))
     seen = {str(above) for above in start.parents}
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_cannot_list, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -138,22 +144,27 @@ def visible_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if not _is_hidden(name))
 
 
+def _cannot_list(error: OSError) -> NoReturn:
+    raise DataError(
+        f"Expected a readable folder. Received: {error.filename} "
+        f"({(error.strerror or str(error)).lower()})."
+    ) from None
+
+
 def is_image_name(path: Path) -> bool:
     """Whether a file's name says that it is an image (its content may say otherwise)."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "__MACOSX")) or name.lower() in ("thumbs.db", "desktop.ini")
+    return name.startswith((".", "__MACOSX")) or name.lower() in _SYSTEM_FILES
 
 
 def _folders(folder: Path) -> list[Path]:
     try:
         return sorted(p for p in folder.iterdir() if p.is_dir() and not _is_hidden(p.name))
-    except PermissionError:
-        raise DataError(
-            f"Expected a readable folder. Received: {folder} (permission denied)."
-        ) from None
+    except PermissionError as error:
+        _cannot_list(PermissionError(error.errno, error.strerror, str(folder)))
 
 
 def _list_folder(source: Path) -> Listing:

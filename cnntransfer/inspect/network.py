@@ -105,8 +105,8 @@ def of_backbone(
 def of_bundle(bundle: Bundle) -> Anatomy:
     """The anatomy of a bundle's classifier, without importing Keras.
 
-    What is marked as trained of the backbone is what any stage of the recipe unfroze; of a bare
-    pretrained network nothing is.
+    What is marked as trained of the backbone is what any stage of the recipe unfroze that was not
+    undone; of a bare pretrained network nothing is.
 
     Raises:
         BundleError: it is damaged.
@@ -115,9 +115,11 @@ def of_bundle(bundle: Bundle) -> Anatomy:
     name, backbone = bundle.path.resolve().name, get_backbone(bundle.metadata["backbone"])
     if not bundle.recipe_file.is_file():
         return measure(name, placed(graph, _nothing))
+    undone = bundle.metadata.get("undone_stages", ())
     stages = [
         (backbone.cut(stage.unfreeze), stage.train_batch_normalization)
         for stage in bundle.recipe().stages
+        if stage.name not in undone
     ]
     return measure(name, placed(graph, _marks(graph, backbone, stages)))
 

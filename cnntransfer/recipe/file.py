@@ -19,7 +19,7 @@ def read_recipe(path: Path) -> Recipe:
 
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # No such date, too.
         raise UsageError(
             f"--config: expected a recipe, a YAML file. Received: {path} ({_reason(error)})."
         ) from None

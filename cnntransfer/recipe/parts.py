@@ -185,8 +185,8 @@ class Stage:
         AUTO,
         count_or_auto("views", 1000),
         "Versions of each training image that are learned from: the image itself and N - 1 "
-        "augmented ones; auto: 1, but 4 of up to 100 images or where an augmentation is chosen, "
-        "and else 2 where layers are unfrozen.",
+        "augmented ones; auto: 1 for a head, but 4 of up to 100 images, 2 where layers are "
+        "unfrozen, and 4 where an augmentation other than the default is chosen.",
         metavar="N|auto",
     )
     learning_rate: float | str = setting(
@@ -262,7 +262,8 @@ class Stage:
     precision: str = setting(
         AUTO,
         str,
-        "Arithmetic of convolutions in a stage that unfreezes layers; auto: as --precision.",
+        "Arithmetic of convolutions in a stage that unfreezes layers; auto: what is measured "
+        "to be faster and similar enough.",
         choices=PRECISIONS[:3],
     )
     jit_compile: str = setting(

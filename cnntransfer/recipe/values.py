@@ -44,7 +44,9 @@ def units(raw: Any) -> tuple[int, ...]:
 
 def unfreeze(raw: Any) -> str:
     """A block, a number of layers or a share of them; ``none`` however that is written."""
-    text = Rule(str).parse("", raw).strip()
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)) or not str(raw).strip():
+        raise ValueError("none, all, a block such as block5, a number of layers or a share of them")
+    text = str(raw).strip()
     return "none" if text.lower() in ("none", "0", "0%") else text
 
 

@@ -119,7 +119,7 @@ def _training(subject: Subject, splits: Sequence[Mapping[str, str]], album: Albu
     except ValueError:
         raise subject.bundle.damaged_table("history", "a value is no number") from None
     return Training(
-        stages=list(_stages(recipe, history)),
+        stages=list(_stages(recipe, history, subject.metadata.get("undone_stages", ()))),
         curves=curves,
         views=read_examples(recipe, rows, album) if recipe else None,
         seconds=dict(subject.metadata.get("seconds", {})),
@@ -127,12 +127,15 @@ def _training(subject: Subject, splits: Sequence[Mapping[str, str]], album: Albu
     )
 
 
-def _stages(recipe: Recipe | None, history: Sequence[Mapping[str, str]]) -> Iterator[str]:
+def _stages(
+    recipe: Recipe | None, history: Sequence[Mapping[str, str]], undone: Sequence[str]
+) -> Iterator[str]:
     unfrozen = {stage.name: stage.unfreeze for stage in recipe.stages} if recipe else {}
     for name, rows in groupby(history, lambda row: row["stage"]):
         layers = str(unfrozen.get(name, "none"))
         what = "the new head" if layers == "none" else f"the head and the layers of {layers!r}"
-        yield f"{name}: {what}, {counted(len(list(rows)), 'epoch')}"
+        ended = " (no clear gain: undone)" if name in undone else ""
+        yield f"{name}: {what}, {counted(len(list(rows)), 'epoch')}{ended}"
 
 
 def _reliability(judged: HeldOut, subset: str, metadata: Mapping[str, Any]) -> Reliability | None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import UsageError
 from ..models.backbones import Backbone
 from ..recipe import AUTO, HEAD_STAGE, OF_HIDDEN_LAYERS, Head, Recipe, Stage
+from ..recipe.recipe import RANDOM
 
 #: What a stage does without that fits a head without hidden layers.
 _OF_STEPS = ("learning_rate", "schedule", "warmup")
@@ -52,6 +53,13 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
         else:
             _check_frozen_stage(stage, head)
     _check_batch_augmentation(recipe, unfreezes=bool(unfrozen))
+    # Of random weights it comes with the preset, whatever is unfrozen.
+    if recipe.fresh_augmentation and not unfrozen and recipe.weights != RANDOM:
+        raise UsageError(
+            "fresh_augmentation: expected a stage that unfreezes layers, whose photos it changes "
+            "in every epoch. Received: none. Leave it out, or add --unfreeze "
+            f"{backbone.blocks[0].name}"
+        )
 
 
 def _check_frozen_stage(stage: Stage, head: Head) -> None:

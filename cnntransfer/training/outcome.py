@@ -146,6 +146,7 @@ def write(
         "metrics": {name: judged.to_dict() for name, judged in metrics.items()},
         "calibration": describe_calibration(temperature, before, metrics),
         **({"unknown": unknown} if unknown else {}),
+        "undone_stages": list(trained.undone),
         "parity": parity,
         # The clock's own: it still runs.
         "seconds": clock.seconds,

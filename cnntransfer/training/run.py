@@ -274,7 +274,7 @@ def _fit_head(
     if reference >= faster:  # It is in float32 that the head will be used.
         return fitted
     observer.note(
-        f"Of {len(labels)} held-out images {faster} are right in {recipe.precision}, and "
+        f"Of {len(labels)} validation images {faster} are right in {recipe.precision}, and "
         f"{reference} in {REFERENCE}: learning from {REFERENCE} features instead."
     )
     # Learning rates that were found with the others are to be found again.

@@ -40,11 +40,13 @@ class Trained:
         classifier: Keras model, image -> probabilities, with the same head; ``None`` where the
             backbone's weights are what they were.
         history: One row per epoch and stage, see :data:`cnntransfer.training.fit.HISTORY_COLUMNS`.
+        undone: The names of stages that left the backbone as it was before them.
     """
 
     head: HeadModel
     classifier: Any | None
     history: tuple[Mapping[str, Any], ...]
+    undone: tuple[str, ...] = ()
 
 
 def frozen_stages(recipe: Recipe, backbone: Backbone) -> list[Stage]:
@@ -96,6 +98,7 @@ def fit_unfrozen(
     classifier = build_classifier(trunk(), fitted.model)
     history: Rows = list(fitted.history)
     digests = before = layer_digests(trunk())
+    undone = []
     for stage in stages:
         kept = checkpoint.stage(stage)
         unfrozen = Unfrozen(
@@ -117,9 +120,12 @@ def fit_unfrozen(
         work = partial(_fit, unfrozen, stage, description, digests, observer, checkpoint, kept)
         holder = Variables(classifier.name, **{MODEL: classifier})
         history += kept.once(holder, work)
-        digests = check_frozen(trunk(), digests)
+        after = check_frozen(trunk(), digests)
+        if after == digests and not unfrozen.is_empty:
+            undone.append(stage.name)
+        digests = after
     changed = classifier if digests != before else None
-    return Trained(head_of(classifier, layers), changed, tuple(history))
+    return Trained(head_of(classifier, layers), changed, tuple(history), tuple(undone))
 
 
 def _fit(

@@ -514,6 +514,15 @@ class TestOutput:
                 )
         assert (tmp_path / "file").read_text() == "mine"
 
+    def test_nothing_is_written_among_the_photos(self, refused, photos, bundle):
+        seen = photos / "red" / "seen"
+        refused(
+            ExitCode.OUTPUT,
+            "Expected an output outside the folder of images, which is only read. Received: "
+            f"{seen}. Choose another place with --show-input, such as ../seen",
+            *("predict", photos / "red", "-m", bundle.path, "--show-input", seen),
+        )
+
     def test_parent_is_a_file(self, refused, photos, bundle, tmp_path):
         (tmp_path / "file").write_text("mine")
         for command in output_commands(photos, bundle):

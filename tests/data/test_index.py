@@ -1,5 +1,6 @@
 """Listing images: three layouts, odd names, what is ignored and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -309,6 +310,23 @@ def test_what_is_no_folder(tmp_path):
         f"Received: {tmp_path}/photo, which does not exist. Did you mean 'photos'?"
     )
     assert refusal(tmp_path / "no" / "where").endswith("where, which does not exist.")
+
+
+def test_a_class_that_may_not_be_read_is_not_left_out(tmp_path, monkeypatch):
+    """Who runs the tests may be root, who may read everything."""
+    for name in ("a", "b"):
+        (tmp_path / name / "more").mkdir(parents=True)
+        (tmp_path / name / "1.png").write_bytes(b"")
+    scandir, closed = os.scandir, tmp_path / "b" / "more"
+
+    def refuse(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    expected = f"Expected a readable folder. Received: {closed} (permission denied)."
+    assert refusal(tmp_path) == expected
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import cnntransfer
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
+from cnntransfer.inspect.network import of_bundle
 from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
@@ -236,6 +237,18 @@ def test_killed(recipe, whole, tmp_path):
     bundle = resume(output, observer=listener)
     assert listener.epochs[0] == ("finetune", 1)
     assert_same(bundle, whole)
+
+
+def test_a_stage_that_was_undone_is_not_said_to_be_trained(recipe, tmp_path):
+    """Interrupted or not."""
+    recipe = recipe.override({"stages.finetune.min_delta": 10})
+    stop(recipe, tmp_path / "x", "finetune", 3)
+    bundle = resume(tmp_path / "x")
+    assert bundle.metadata["undone_stages"] == ["finetune"]
+    words = "finetune: the head and the layers of &#39;conv2&#39;, 4 epochs (no clear gain: undone)"
+    assert words in bundle.report_file.read_text()
+    anatomy = of_bundle(bundle)
+    assert 0 < anatomy.trained < anatomy.frozen
 
 
 def test_a_run_that_may_overwrite_still_may(recipe, tmp_path, bundle):

@@ -120,7 +120,6 @@ MIXED = {"batch_augmentation.mixup": 0.2, "batch_augmentation.random_erasing": 0
 def test_batches_are_augmented_only_where_images_go_through_the_whole_network():
     for asked, what, needed in (
         (Recipe(), "features", "--unfreeze and --fresh-augmentation"),
-        (Recipe(fresh_augmentation=True), "features", "--unfreeze and --fresh-augmentation"),
         (stages(head="none", top="block13"), "activations", "--fresh-augmentation"),
     ):
         check(asked, MOBILENET)
@@ -133,3 +132,14 @@ def test_batches_are_augmented_only_where_images_go_through_the_whole_network():
         )
     whole = stages(head="none", top="block13").override({"fresh_augmentation": True})
     check(whole.override(MIXED), MOBILENET)
+
+
+def test_photos_are_changed_anew_only_where_layers_are_unfrozen():
+    with pytest.raises(UsageError) as caught:
+        check(Recipe(fresh_augmentation=True), MOBILENET)
+    assert str(caught.value) == (
+        "fresh_augmentation: expected a stage that unfreezes layers, whose photos it changes in "
+        "every epoch. Received: none. Leave it out, or add --unfreeze block13"
+    )
+    # What --weights none brings with it is no mistake of the user's.
+    check(Recipe(fresh_augmentation=True, weights="none"), MOBILENET)

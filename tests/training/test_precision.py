@@ -21,6 +21,8 @@ from tests.conftest import Notes
 
 FEATURES = np.random.default_rng(0).random((40, 8)).astype(np.float32)
 HELD_OUT = Features(FEATURES, np.arange(40), np.zeros(40, np.int64))
+#: The other held-out images are test images.
+VALIDATION = list(range(4, 40))
 TRAINING = [(position, 0) for position in range(100, 1100)]
 
 
@@ -47,7 +49,9 @@ def choose(monkeypatch):
         engines = {"float32": Engine(0.1, 0.0), "bfloat16": Engine(seconds, error)}
         extractor = SimpleNamespace(
             engine=engines.__getitem__,
-            views=SimpleNamespace(image=None),
+            views=SimpleNamespace(
+                image=None, dataset=SimpleNamespace(subset={"val": VALIDATION}.__getitem__)
+            ),
             store=lambda name: SimpleNamespace(
                 missing=lambda requests: [] if name in kept else list(requests)
             ),
@@ -62,6 +66,7 @@ def test_faster_and_equal(choose):
     choice, notes = choose()
     assert choice.precision == "bfloat16"
     assert len(choice.sample) == len(choice.features) == 32
+    assert set(choice.sample) <= set(VALIDATION)
     assert notes == [
         "Features of 1000 views in bfloat16: 5.0 times as fast as float32 here, and the same on "
         "32 held-out images (cosine of features at least 1.0000)."
