@@ -115,7 +115,7 @@ class Tally:
         self._chosen += any(has_it) and all(has_it)
         self._of_some += any(has_it) and not all(has_it)
         self._unseen += not any(known.values())
-        if known:
+        if len(known) == len(self._splits.models):  # Else no --subset is one of all models.
             self._common |= frozenset.intersection(*known.values())
         if is_judged:
             self._trained_on.update(name for name, names in known.items() if "train" in names)

@@ -101,8 +101,9 @@ def test_a_model_that_does_not_tell(models, photos, tmp_path, notes):
     assert ask(mixed, photos, observer=notes).trained_on == {"one": 23, "silent": None}
     assert notes.said == [
         "one: 23 of 30 images were trained on, so the figures flatter. "
-        "For the held-out images only: --subset val"
+        "Measure on images that the model has not seen."
     ]
+    # So --subset is not what is proposed.
     with pytest.raises(DataError) as caught:
         ask(mixed, photos, "val")
     assert str(caught.value) == (
