@@ -19,7 +19,7 @@ demo: $(VENV)/installed  ## train on sample_images/, predict bird.jpg, export a 
 	@echo "  . $(BIN)/activate"
 	@echo "  cnntransfer finetune path/to/photos/"
 
-test: $(VENV)/installed-dev  ## the default tests: offline, some 3 minutes (5 on slow processors)
+test: $(VENV)/installed-dev  ## the default tests: offline, some 3 minutes (up to 8 on slow processors)
 	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev  ## style and types
