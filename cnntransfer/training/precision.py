@@ -46,7 +46,7 @@ class Choice:
 
     Attributes:
         precision: ``float32``, ``bfloat16`` or ``int8``.
-        sample: Positions of held-out samples; empty if nothing was compared.
+        sample: Positions of validation samples; empty if nothing was compared.
         features: Their features in that arithmetic, float32 (len(sample), d).
     """
 
