@@ -269,17 +269,18 @@ def finetune(
     >>> run.predict("bird.jpg").label                        # doctest: +SKIP
     'birds'
     """
-    from .training.plan import default_output, resolve
     from .training.run import run as run_recipe
 
     if data is not None:
         settings["data"] = os.fspath(data)
     start = (recipe or Recipe()).override({} if preset is None else preset_settings(preset))
     wanted = start.override(settings)
-    _, resolved = resolve(wanted.finding_rates() if lr_find else wanted)
-    target = Path(output).expanduser() if output else default_output(resolved)
     bundle = run_recipe(
-        resolved, target, overwrite=overwrite, tensorboard=tensorboard, observer=observer
+        wanted.finding_rates() if lr_find else wanted,
+        Path(output).expanduser() if output else None,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+        observer=observer,
     )
     return Run(bundle)
 

@@ -256,13 +256,11 @@ def command(
     else:
         recipe = _recipe(data, config, preset, augmentation, settings, lr_find=lr_find)
         # Heavy imports come after the cheap checks.
-        from ..training.plan import default_output, resolve
         from ..training.run import run
 
-        _, recipe = resolve(recipe)
         bundle = run(
             recipe,
-            Path(output).expanduser() if output else default_output(recipe),
+            Path(output).expanduser() if output else None,
             overwrite=overwrite,
             show_input=Path(show_input).expanduser() if show_input else None,
             tensorboard=tensorboard,

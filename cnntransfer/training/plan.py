@@ -76,16 +76,11 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
     return backbone, resolved
 
 
-def default_output(recipe: Recipe) -> Path:
-    """``runs/DATA-BACKBONE``, with a number when that exists: nothing is overwritten."""
+def default_name(recipe: Recipe) -> str:
+    """What a bundle is called that no name was given: ``DATA-BACKBONE``."""
     data = Path(str(recipe.data))
     name = data.stem if data.is_file() else Path(os.path.normpath(data)).name
-    name = f"{name or 'data'}-{recipe.backbone}"
-    target, number = Path("runs") / name, 1
-    while target.exists():
-        number += 1
-        target = Path("runs") / f"{name}-{number}"
-    return target
+    return f"{name or 'data'}-{recipe.backbone}"
 
 
 def _absolute(weights: str) -> str:

@@ -40,8 +40,17 @@ from .features import Features
 from .forecast import settle
 from .heads import FittedHead, HeadData, fit_head
 from .outcome import Outcome, write
-from .plan import auto_views, input_spec, is_augmentation_chosen, resolve, with_views
+from .plan import (
+    auto_views,
+    default_name,
+    input_spec,
+    is_augmentation_chosen,
+    resolve,
+    with_views,
+)
 from .precision import Choice, choose_precision, is_short, may_be_faster
+from .reservation import reserved, reserved_default
+from .resumption import output_of
 from .stages import fit_unfrozen, frozen_stages, head_views
 from .tensorboard import write_events
 
@@ -52,7 +61,7 @@ _MANY = 5000
 
 def run(
     recipe: Recipe,
-    output: Path,
+    output: Path | None = None,
     *,
     overwrite: bool = False,
     show_input: Path | None = None,
@@ -64,7 +73,7 @@ def run(
 
     Args:
         recipe: What to do; ``recipe.data`` names the images.
-        output: The bundle's folder.
+        output: The bundle's folder; default: a new one, ``runs/DATA-BACKBONE``.
         overwrite: Whether an existing folder may be replaced.
         show_input: Folder to write what the network sees to, as pictures.
         tensorboard: Whether the bundle is to hold the history for TensorBoard, too.
@@ -75,8 +84,10 @@ def run(
         CnnTransferError: one of its kinds; nothing is left at ``output`` then, and what was
             trained in a checkpoint beside it.
     """
-    checkpoint = CheckpointFolder(output, overwrite=overwrite, observer=observer)
-    return _guarded(recipe, checkpoint, show_input, tensorboard, observer, listing)
+    _, recipe = resolve(recipe)
+    with reserved(output) if output else reserved_default(default_name(recipe)) as place:
+        checkpoint = CheckpointFolder(place, overwrite=overwrite, observer=observer)
+        return _guarded(recipe, checkpoint, show_input, tensorboard, observer, listing)
 
 
 def resume(output: Path, *, tensorboard: bool = False, observer: Observer = SILENT) -> Bundle:
@@ -92,8 +103,9 @@ def resume(output: Path, *, tensorboard: bool = False, observer: Observer = SILE
         DataError: its images are not the same any more.
         CnnTransferError: another of its kinds, as for :func:`run`.
     """
-    checkpoint = CheckpointFolder.open(output, observer)
-    return _guarded(checkpoint.recipe, checkpoint, None, tensorboard, observer)
+    with reserved(output_of(output)) as place:
+        checkpoint = CheckpointFolder.open(place, observer)
+        return _guarded(checkpoint.recipe, checkpoint, None, tensorboard, observer)
 
 
 def _guarded(

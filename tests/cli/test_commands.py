@@ -123,15 +123,6 @@ class TestFinetune:
         assert result["dataset"]["source"] == str(photos)
         assert result["input"]["height"] == 64  # From the recipe.
 
-    def test_default_output_is_numbered(self, photos, tmp_path):
-        from cnntransfer.recipe import Recipe
-        from cnntransfer.training.plan import default_output
-
-        recipe = Recipe(data=str(photos))
-        assert default_output(recipe) == Path("runs/photos-mobilenet")
-        Path("runs/photos-mobilenet").mkdir(parents=True)
-        assert default_output(recipe) == Path("runs/photos-mobilenet-2")
-
 
 class TestPredict:
     def test_one_image(self, cli, some):

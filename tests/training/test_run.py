@@ -23,7 +23,7 @@ from cnntransfer.training import model_files
 from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training import run as run_module
 from cnntransfer.training.fit import HISTORY_COLUMNS
-from cnntransfer.training.plan import default_output, resolve
+from cnntransfer.training.plan import resolve
 from cnntransfer.training.run import run
 from tests.conftest import Notes
 
@@ -339,11 +339,3 @@ def test_resolving_fills_in_what_the_backbone_decides(photos, monkeypatch):
     assert backbone.name == recipe.backbone == "inception_v3"
     assert recipe.image_size == (299, 299)
     assert recipe.data == str(photos)
-
-
-def test_the_default_output_is_a_new_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    recipe = Recipe(data="/photos/my flowers/", backbone="vgg16")
-    assert str(default_output(recipe)) == "runs/my flowers-vgg16"
-    (tmp_path / "runs" / "my flowers-vgg16").mkdir(parents=True)
-    assert str(default_output(recipe)) == "runs/my flowers-vgg16-2"
