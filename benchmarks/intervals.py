@@ -8,13 +8,20 @@ intervals as ``cnntransfer evaluate`` does it, and counted is how often an inter
     python benchmarks/intervals.py
 
 ``--images``, ``--classes`` and ``--accuracy`` choose other settings; ``--rarest 5`` makes the
-rarest class a fifth as frequent as the most frequent. Prints one Markdown row per setting, with
-percent of the simulations.
+rarest class a fifth as frequent as the most frequent, and with ``--confidence 1.5`` the classifier
+is too sure. Prints one Markdown row per setting, with percent of the simulations.
+
+    python benchmarks/intervals.py --mixed
+
+simulates evaluations of all kinds instead, and prints one row for all of them: 200 classifiers, of
+2 to 50 classes, right on 60 to 98 %, too sure or not sure enough by up to a quarter, each on five
+test sets of 60 to 1,000 photos.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -24,6 +31,9 @@ from numpy.typing import NDArray
 from cnntransfer.metrics import Evaluation, figures
 
 _TRUTH = 400_000
+#: Of one among many classifiers, whose truth may be a little off in either direction.
+_MIXED_TRUTH = 100_000
+_MIXED_CLASSIFIERS = 200
 #: How much harder and easier than on average the hardest and easiest class are.
 _UNEVEN = 0.3
 FIGURES = (
@@ -75,8 +85,8 @@ class Classifier:
         return figures(names, *self.draw(images, np.random.default_rng(seed)))
 
 
-def find(classes: int, accuracy: float, rarest: float) -> Classifier:
-    """A classifier of an accuracy, as confident as a calibrated one would be."""
+def find(classes: int, accuracy: float, rarest: float, confidence: float) -> Classifier:
+    """A classifier of an accuracy, so many times as confident as a calibrated one would be."""
     low, high = 0.0, 20.0
     for _ in range(20):
         middle = (low + high) / 2
@@ -85,18 +95,47 @@ def find(classes: int, accuracy: float, rarest: float) -> Classifier:
         else:
             high = middle
     # Of equally frequent classes with the same signal, confidence is right at the signal.
-    return Classifier(classes, low, rarest, confidence=low)
+    return Classifier(classes, low, rarest, confidence * low)
 
 
-def coverage(classifier: Classifier, images: int, simulations: int) -> list[str]:
-    """For every figure how often its interval held the truth, in percent."""
+Held = dict[str, list[bool]]
+
+
+def count(classifier: Classifier, truth: Evaluation, images: int, seed: int, held: Held) -> None:
+    """Note for every figure of a simulated test set whether its interval holds the truth."""
+    judged = classifier.judge(images, seed)
+    for name, interval in judged.intervals.items():
+        held[name].append(interval.low <= getattr(truth, name) <= interval.high)
+
+
+def coverage(classifier: Classifier, images: int, simulations: int) -> Held:
     truth = classifier.judge(_TRUTH, seed=2**32)
-    held: dict[str, list[bool]] = {name: [] for name in FIGURES}
+    held: Held = {name: [] for name in FIGURES}
     for seed in range(simulations):
-        judged = classifier.judge(images, seed)
-        for name, interval in judged.intervals.items():
-            held[name].append(interval.low <= getattr(truth, name) <= interval.high)
-    return [f"{100 * np.mean(held[name]):.1f}" if held[name] else "-" for name in FIGURES]
+        count(classifier, truth, images, seed, held)
+    return held
+
+
+def mixed_coverage(simulations: int) -> Held:
+    held: Held = {name: [] for name in FIGURES}
+    random = np.random.default_rng(0)
+    for number in range(_MIXED_CLASSIFIERS):
+        found = find(
+            classes=int(random.choice([2, 3, 5, 10, 20, 50])),
+            accuracy=random.uniform(0.6, 0.98),
+            rarest=float(random.choice([1, 2, 5])),
+            confidence=math.exp(random.uniform(-1, 1) * math.log(1.25)),
+        )
+        truth = found.judge(_MIXED_TRUTH, seed=2**32)
+        for seed in range(simulations // _MIXED_CLASSIFIERS):
+            images = int(math.exp(random.uniform(math.log(60), math.log(1000))))
+            count(found, truth, images, 1000 * number + seed, held)
+    return held
+
+
+def cells(held: Held) -> str:
+    """For every figure how often its interval held the truth, in percent."""
+    return " | ".join(f"{100 * np.mean(held[name]):.1f}" if held[name] else "-" for name in FIGURES)
 
 
 def main() -> None:
@@ -105,15 +144,23 @@ def main() -> None:
     parser.add_argument("--classes", type=int, nargs="+", default=[2, 10])
     parser.add_argument("--accuracy", type=float, nargs="+", default=[0.8, 0.92])
     parser.add_argument("--rarest", type=float, default=1.0)
+    parser.add_argument("--confidence", type=float, default=1.0)
     parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--mixed", action="store_true", help="simulate evaluations of all kinds")
     arguments = parser.parse_args()
+    if arguments.mixed:
+        held = mixed_coverage(arguments.simulations)
+        print("| evaluations | " + " | ".join(FIGURES) + " |")
+        print("|---|" + "---|" * len(FIGURES))
+        print(f"| {len(held['accuracy'])} | {cells(held)} |")
+        return
     print("| images | classes | accuracy | " + " | ".join(FIGURES) + " |")
     print("|---|---|---|" + "---|" * len(FIGURES))
     for classes, accuracy in product(arguments.classes, arguments.accuracy):
-        classifier = find(classes, accuracy, arguments.rarest)
+        classifier = find(classes, accuracy, arguments.rarest, arguments.confidence)
         for images in arguments.images:
-            cells = coverage(classifier, images, arguments.simulations)
-            print(f"| {images} | {classes} | {accuracy} | {' | '.join(cells)} |", flush=True)
+            row = cells(coverage(classifier, images, arguments.simulations))
+            print(f"| {images} | {classes} | {accuracy} | {row} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,9 @@ from .storage import cache_folder
 
 #: A writer completes a segment when it is that large, so that a kill loses little.
 SEGMENT_BYTES = 64 * 2**20
+
+#: So many segments are mapped at a time; each holds an open file, of which a process has 1,024.
+_MOST_MAPPED = 256
 
 _INDEX = "index.npy"
 _ROWS = "rows.bin"
@@ -62,7 +66,10 @@ class RowStore:
         text = json.dumps(self._description, sort_keys=True)
         self.folder = cache_folder() / kind / hashlib.sha256(text.encode()).hexdigest()[:32]
         self._row_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
-        self._segments: dict[Path, NDArray[Any]] = {}
+        #: Rows of the segments by folder. Mapped from the start, where there are not too many, so
+        #: that they stay readable when another process deletes them.
+        self._rows = lru_cache(_MOST_MAPPED)(self._map)
+        self._segments: dict[Path, int] = {}
         self._places: dict[Key, tuple[Path, int, int]] = {}
         self._sound: set[Key] = set()
         self.refresh()
@@ -86,7 +93,11 @@ class RowStore:
         if place is None:
             return None
         folder, number, checksum = place
-        row: NDArray[Any] = self._segments[folder][number]
+        try:
+            row: NDArray[Any] = self._rows(folder)[number]
+        except (OSError, ValueError):  # Deleted meanwhile.
+            del self._places[key]
+            return None
         if key not in self._sound:
             if _checksum(key, row) != checksum:
                 del self._places[key]
@@ -111,18 +122,22 @@ class RowStore:
             size = (folder / _ROWS).stat().st_size
             if index.dtype != _RECORD or size != len(index) * self._row_bytes or not len(index):
                 raise ValueError("not what was written")
-            rows = np.memmap(
-                folder / _ROWS, dtype=self.dtype, mode="r", shape=(len(index), *self.shape)
-            )
+            self._segments[folder] = len(index)
+            self._rows(folder)
         except (FileNotFoundError, ValueError, EOFError):
+            self._segments.pop(folder, None)
             cache.remove(folder)  # Damaged: its rows are computed again.
             return
         except OSError:  # Too many open files, say: it may be intact.
+            self._segments.pop(folder, None)
             return
-        self._segments[folder] = rows
         cache.use(folder)
         for number, (digest, view, checksum) in enumerate(index.tolist()):
             self._places[(digest.hex(), view)] = (folder, number, checksum)
+
+    def _map(self, folder: Path) -> NDArray[Any]:
+        shape = (self._segments[folder], *self.shape)
+        return np.memmap(folder / _ROWS, dtype=self.dtype, mode="r", shape=shape)
 
 
 class Writer:

@@ -193,12 +193,15 @@ def _writing(target: Path) -> Iterator[None]:
 
 
 def _concerns(target: Path, filename: str | bytes | int) -> bool:
-    """Whether a file is the target, a folder above it, or beside or inside its folder."""
+    """Whether a file is the target, its draft, inside one of them, or a folder above it."""
     if isinstance(filename, int):
         return False
     file = Path(os.path.abspath(os.fsdecode(filename)))
     place = Path(os.path.abspath(target))
-    return file.is_relative_to(place.parent) or place.is_relative_to(file)
+    if not file.is_relative_to(place.parent):
+        return place.is_relative_to(file)
+    beside = file.relative_to(place.parent).parts
+    return not beside or beside[0] == place.name or beside[0].startswith(f".{place.name}-")
 
 
 def _umask() -> int:

@@ -70,6 +70,34 @@ def test_what_cannot_be_opened_now_is_not_thrown_away(monkeypatch):
     assert len(open_store()) == 2
 
 
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_many_segments_need_few_open_files(monkeypatch):
+    monkeypatch.setattr(rows, "_MOST_MAPPED", 3)
+    for number in range(10):
+        fill([number])
+    before = open_files()
+    store = open_store()
+    assert open_files() - before <= 3
+    assert all(np.array_equal(store.find(key(n)), row(n)) for n in (*range(10), *range(10)))
+    assert open_files() - before <= 3
+
+
+def test_rows_that_another_process_deletes(monkeypatch):
+    for number in range(3):
+        fill([number])
+    monkeypatch.setattr(rows, "_MOST_MAPPED", 2)
+    store = open_store()
+    cache.clear()
+    found = [store.find(key(number)) for number in range(3)]
+    # One was not mapped; the two that were are readable as long as the store is.
+    assert [row is None for row in found].count(True) == 1
+    assert len(store) == 2
+
+
 def test_rows_of_several_dimensions_and_half_precision():
     store = RowStore("activations", DESCRIPTION, (2, 3, 4), np.float16)
     value = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float16)

@@ -270,6 +270,10 @@ def test_failing_to_make_a_folder_on_the_way_is_a_failure_to_write(tmp_path, mon
 def test_failing_to_read_something_else_is_not_a_failure_to_write(tmp_path):
     with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "runs" / "out"):
         (tmp_path / "photos" / "cat.jpg").read_bytes()
+    # Also where it lies beside the output, as a cache in the same folder does.
+    for name in ("cache/trunk.tflite", ".outer-1/x"):
+        with pytest.raises(FileNotFoundError), atomic_folder(tmp_path / "out"):
+            (tmp_path / name).read_bytes()
 
 
 # ---- The cache and checksums

@@ -88,7 +88,8 @@ def command(
     are, whatever their names; so does "trained_on" in --json.
 
     Every figure comes with a 95 % interval: where it would lie on very many images of the kind.
-    Wilson's is for proportions, the bootstrap's for the other figures.
+    Wilson's is for proportions, Feldman's and Cousins' for the calibration error, the bootstrap's
+    for the other figures.
 
     Several models are compared on the same images: their figures side by side, McNemar's exact
     test of every other one against the first (p-values by Holm's method, where there are

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .intervals import Interval, of_loss, of_share, wilson
 from .judged import Judged
-from .reliability import gaps, gaps_interval
+from .reliability import error_interval, mean_difference, reliability
 from .resampling import resamples
-from .weighted import Values, weighted_figures
+from .weighted import weighted_figures
 
 _Intervals = Mapping[str, Interval]
 
@@ -101,21 +101,22 @@ def figures(
     confusion = np.bincount(pairs, minlength=judged.classes**2).reshape(2 * (judged.classes,))
     every = np.ones((len(judged), 1))
     values = {name: float(value[0]) for name, value in weighted_figures(judged, every).items()}
-    found = gaps(judged, every)[:, 0]
+    bins = reliability(labels, probabilities)
     accuracy = float(judged.is_right.mean())
     top5 = _top5(judged)
     return Evaluation(
         images=len(judged),
         accuracy=accuracy,
         top5_accuracy=top5,
-        calibration_error=float(np.abs(found).sum()),
+        calibration_error=mean_difference(bins),
         per_class=_per_class(class_names, confusion),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         rejected=tuple(rejected),
         intervals={
             "accuracy": wilson(accuracy, len(judged)),
             **({} if top5 is None else {"top5_accuracy": wilson(top5, len(judged))}),
-            **_bootstrapped(judged, values, found),
+            **_bootstrapped(judged, values),
+            "calibration_error": error_interval(bins),
         },
         balanced_accuracy=values["balanced_accuracy"],
         macro_f1=values["macro_f1"],
@@ -163,20 +164,16 @@ def _f1(overlap: float) -> float:
     return 2 * overlap / (1 + overlap)
 
 
-def _bootstrapped(
-    judged: Judged, values: Mapping[str, float], found: Values
-) -> dict[str, Interval]:
-    """The intervals of weighted figures and of the calibration error.
+def _bootstrapped(judged: Judged, values: Mapping[str, float]) -> dict[str, Interval]:
+    """The intervals of weighted figures.
 
     Args:
         judged: The images.
         values: The figures, NaN where not defined.
-        found: The gaps of the bins.
     """
-    blocks, gap_blocks = [], []
-    for weights in resamples(len(judged), judged.classes):
-        blocks.append(weighted_figures(judged, weights))
-        gap_blocks.append(gaps(judged, weights))
+    blocks = [
+        weighted_figures(judged, weights) for weights in resamples(len(judged), judged.classes)
+    ]
     images, support = len(judged), np.bincount(judged.labels)
     # As many as would give the mean of the classes' recalls the same spread, were all in one.
     worth = float(np.count_nonzero(support) ** 2 / (1 / support[support > 0]).sum())
@@ -189,5 +186,4 @@ def _bootstrapped(
             intervals[name] = of_share(value, resampled, images, worth)
         elif interval := of_loss(value, resampled, images, judged.expected_loss_error):
             intervals[name] = interval
-    all_gaps = np.concatenate(gap_blocks, axis=1)
-    return {**intervals, "calibration_error": gaps_interval(judged, found, all_gaps)}
+    return intervals

@@ -2,7 +2,8 @@
 
 A proportion gets Wilson's interval, modified where only a few images are the exception. Other
 figures get one from the bootstrap's standard error, on a scale on which their estimates scatter
-symmetrically: the logit of figures between 0 and 1, the logarithm of a loss. The bootstrap's
+symmetrically: the logit of figures between 0 and 1, the logarithm of a loss. That of a calibration
+error, which cannot be below 0, is in :mod:`.reliability`. The bootstrap's
 percentiles, plain or corrected, hold the truth much less often with few images or good classifiers
 (``docs/evaluation.md``).
 """
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 0.95
-WILSON, BOOTSTRAP = "wilson", "bootstrap"
+WILSON, BOOTSTRAP, FELDMAN_COUSINS = "wilson", "bootstrap", "feldman-cousins"
 _UPPER = (1 + LEVEL) / 2
 _NORMAL = NormalDist().inv_cdf(_UPPER)
 #: An exponent that does not overflow.
@@ -26,7 +27,7 @@ _GREAT = 300.0
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval: its limits, and its method, ``wilson`` or ``bootstrap``."""
+    """A 95 % interval: limits and method, ``wilson``, ``bootstrap`` or ``feldman-cousins``."""
 
     low: float
     high: float

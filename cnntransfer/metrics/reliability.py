@@ -8,18 +8,25 @@ arXiv:1706.04599).
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import BOOTSTRAP, Interval, quantile, wilson
+from .intervals import FELDMAN_COUSINS, LEVEL, Interval
 from .judged import Judged
-from .resampling import Weights
-from .weighted import Values, sums
 
 BINS = 15
+
+#: How many test sets are drawn for an error that is tried.
+_DRAWS = 1000
+#: How exact the limits of its interval are.
+_EXACT = 1e-4
+#: Bins that were found are in it where the same were drawn.
+_ROUNDING = 1e-12
+#: Confidence of exactly 1 may be wrong, too.
+_LEAST_DEVIATION = 1e-3
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,6 @@ def reliability(
     return tuple(Bin(float(c), float(a), int(n)) for c, a, n in rows)
 
 
-def calibration_error(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = BINS
-) -> float:
-    """The mean difference of confidence and accuracy in such bins, by their sizes; 0..1."""
-    rows = reliability(labels, probabilities, bins)
-    return sum(row.count * abs(row.accuracy - row.confidence) for row in rows) / len(labels)
-
-
 def bin_numbers(confidence: NDArray[np.float64], bins: int = BINS) -> NDArray[np.int64]:
     """The bin of every image, int64 (n,), of bins of the same size."""
     images = len(confidence)
@@ -74,47 +73,87 @@ def bin_numbers(confidence: NDArray[np.float64], bins: int = BINS) -> NDArray[np
     return numbers
 
 
-def gaps(judged: Judged, weights: Weights) -> Values:
-    """How far accuracy is above confidence in every bin, times the bin's share of the images.
+def calibration_error(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = BINS
+) -> float:
+    """The mean difference of confidence and accuracy in such bins, by their sizes; 0..1."""
+    return mean_difference(reliability(labels, probabilities, bins))
 
-    The sum of their sizes is the calibration error.
 
-    Args:
-        judged: The images, which decide the bins.
-        weights: How often each of them counts, shape (n, resamples).
+def mean_difference(bins: Sequence[Bin]) -> float:
+    """The calibration error of bins."""
+    images = sum(row.count for row in bins)
+    return sum(row.count * abs(row.accuracy - row.confidence) for row in bins) / images
 
-    Returns:
-        Shape (bins, resamples).
+
+def error_interval(bins: Sequence[Bin]) -> Interval:
+    """The interval of a calibration error: those errors with which its bins are no surprise.
+
+    Bins differ by chance, too, and that adds to the error whatever its direction: what is found is
+    mostly more than the error. So errors are tried (Feldman & Cousins 1998,
+    doi:10.1103/PhysRevD.57.3873). Of a classifier that is too sure by as much, test sets are drawn,
+    and it is looked up how much worse that error fits each of them than the one that fits best. An
+    error is in the interval unless it fits the bins that were found worse than 95 % of those that
+    were drawn. So the interval holds no error as often as a great one, which limits on both sides
+    of what was found would not.
     """
-    numbers = bin_numbers(judged.confidence)
-    differences = (judged.is_right - judged.confidence).astype(weights.dtype)
-    return sums(numbers, differences, int(numbers.max()) + 1, weights) / len(judged)
+    from scipy.optimize import brentq
+
+    confidence = np.array([row.confidence for row in bins])
+    counts = np.array([row.count for row in bins])
+    shares, found = counts / counts.sum(), mean_difference(bins)
+
+    def drawn(error: float) -> NDArray[np.float64]:
+        """What is found of test sets of a classifier that has this error."""
+        accuracy = _too_sure(confidence, shares, error)
+        # The same chances for every error, so that the interval is the same every time.
+        right = np.random.default_rng(0).binomial(counts, accuracy, (_DRAWS, len(bins)))
+        differences: NDArray[np.float64] = np.abs(right / counts - confidence) @ shares
+        return differences
+
+    least = drawn(0.0).mean()
+
+    def is_in(error: float) -> bool:
+        values = drawn(error)
+        mean = values.mean()
+        misfits = (values - mean) ** 2 - (values - np.maximum(values, least)) ** 2
+        misfit = (found - mean) ** 2 - (found - max(found, least)) ** 2
+        return bool(misfit <= np.quantile(misfits, LEVEL) + _ROUNDING)
+
+    def limit(inside: float, outside: float) -> float:
+        if is_in(outside):
+            return outside
+        while abs(outside - inside) > _EXACT:
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if is_in(middle) else (inside, middle)
+        return inside
+
+    most = float(shares @ confidence)
+    best = 0.0 if found <= least else most
+    if best and drawn(most).mean() > found:
+        best = brentq(lambda error: drawn(error).mean() - found, 0.0, most, xtol=_EXACT)
+    low, high = limit(best, 0.0), limit(best, most)
+    # A figure beyond its interval would puzzle; so the interval reaches up to what was found.
+    return Interval(low, max(high, found), FELDMAN_COUSINS)
 
 
-def gaps_interval(judged: Judged, found: Values, resampled: Values) -> Interval:
-    """The interval of a calibration error.
+def _too_sure(
+    confidence: NDArray[np.float64], shares: NDArray[np.float64], error: float
+) -> NDArray[np.float64]:
+    """The accuracy of bins if it is below confidence, by so much on average.
 
-    A bin's accuracy is off by chance, which adds to the error whatever its direction. So the
-    resamples' mean error lies above the error, as that lies above the truth, and the interval
-    reaches down by twice that much more. The standard error is the one of the gaps added up with
-    the signs that they have. It is at least what it would be if confidence told how often images
-    are right: where all are, resamples cannot show what may go wrong.
-
-    Args:
-        judged: The images.
-        found: Their gaps, shape (bins,).
-        resampled: Those of resamples, shape (bins, resamples).
+    In every bin by as many standard deviations of one image, as far as there is confidence.
     """
-    images, confidence = len(judged), judged.confidence
-    value = float(np.abs(found).sum())
-    # A sample of m varies less than what it is of, by a factor of (m - 1) / m.
-    size = max(images / len(found), 2.0)
-    chance = (resampled - found[:, np.newaxis]) * math.sqrt(size / (size - 1))
-    excess = float(np.abs(found[:, np.newaxis] + chance).sum(axis=0).mean()) - value
-    expected = float(np.sqrt((confidence * (1 - confidence)).sum())) / images
-    error = max(float((np.sign(found) @ chance).std()), expected)
-    if images < 2 or not error > 0:
-        return wilson(value, images)
-    half = quantile(images, resampled.shape[1]) * error
-    low = value - 2 * max(excess, 0.0) - half
-    return Interval(max(low, 0.0), min(value + half, 1.0), BOOTSTRAP)
+    from scipy.optimize import brentq
+
+    deviations = np.maximum(np.sqrt(confidence * (1 - confidence)), _LEAST_DEVIATION)
+
+    def accuracy(times: float) -> NDArray[np.float64]:
+        return np.maximum(confidence - times * deviations, 0.0)
+
+    most = float((confidence / deviations).max())
+    if error >= shares @ confidence:
+        return accuracy(most)
+    return accuracy(
+        brentq(lambda times: shares @ (confidence - accuracy(times)) - error, 0.0, most)
+    )

@@ -69,7 +69,7 @@ def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
 
 
 #: Methods of intervals that are written otherwise in sentences.
-_METHODS = {"wilson": "Wilson"}
+_METHODS = {"wilson": "Wilson", "feldman-cousins": "Feldman and Cousins"}
 
 
 def read_judgement(

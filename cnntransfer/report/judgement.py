@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval and how it was found (``Wilson`` or ``bootstrap``)."""
+    """A 95 % interval and how it was found, such as ``bootstrap``."""
 
     low: float
     high: float

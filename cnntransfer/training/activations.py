@@ -23,7 +23,7 @@ from ..engines.conversion import convert, in_keras, noise
 from ..engines.keras import KerasEngine
 from ..engines.litert import LiteRTEngine
 from ..engines.parity import check_parity
-from ..errors import counted
+from ..errors import OutputError, counted
 from ..models.classifier import Waist
 from ..parallel import available_cores
 from ..progress import SILENT, Observer
@@ -65,10 +65,17 @@ class Activations:
         return tuple(int(side) for side in waist.lower.output_shape[1:]), np.dtype(_DTYPE)
 
     def __call__(self, request: Request) -> NDArray[Any]:
-        """The activation of a view, float16; :meth:`prepare` has made it."""
+        """The activation of a view, float16; :meth:`prepare` has made it.
+
+        Raises:
+            OutputError: it is not there any more.
+        """
         row = self._store.find(request)
         if row is None:
-            raise LookupError(f"no activation of {request}")
+            raise OutputError(
+                "Expected the activations that this stage learns from to stay in the cache. "
+                "Received: a cache that was cleared or damaged meanwhile."
+            )
         return row
 
     def prepare(self, requests: Sequence[Request], observer: Observer = SILENT) -> bool:

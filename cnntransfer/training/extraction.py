@@ -148,6 +148,13 @@ class LiteRTTrunk:
         """Whether it was converted before, as far as can be seen."""
         return is_converted(self._spec.name)
 
+    def still_converted(self) -> ConvertedTrunk:
+        """Its files; made again if another process has deleted them meanwhile.
+
+        Of a network that is built anew: the one that there is may have been trained.
+        """
+        return converted_trunk(self._spec.name, lambda: self._spec.build().model, self._observer)
+
     def int8(self, calibration: Sequence[NDArray[np.uint8]]) -> LiteRTEngine:
         """The same in int8, with the ranges of some images' activations."""
         return LiteRTEngine([self._converted(calibration).litert_file], available_cores())

@@ -188,7 +188,7 @@ def _run(
 
     extractor = Extractor(spec, views, trunk, observer, litert)
     with clock.step("prepare the backbone"):
-        converted = litert.converted()
+        litert.converted()
     requests = views.requests(head_views(recipe, backbone), "train")
     forecast: dict[str, Any] | None = None
     if unfreezes:
@@ -232,7 +232,7 @@ def _run(
         training,
         held_out,
         trained,
-        converted,
+        litert.still_converted(),
         forecast,
         checkpoint.rates,
     )

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cnntransfer import cache
 from cnntransfer.data.images import read
 from cnntransfer.engines.parity import TOLERANCE
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError
@@ -260,6 +261,21 @@ def test_what_another_run_wrote_meanwhile_is_not_replaced(small_recipe, tmp_path
 
 
 # ---- Failing
+
+
+def test_a_cache_that_is_cleared_meanwhile_is_no_error(small_recipe, bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
+    wanted = run_module.fit_unfrozen
+
+    def clear(*arguments):
+        cache.clear()
+        return wanted(*arguments)
+
+    monkeypatch.setattr(run_module, "fit_unfrozen", clear)
+    again = run(small_recipe, tmp_path / "out")
+    for name in ("trunk_file", "head_file"):
+        assert getattr(again, name).read_bytes() == getattr(bundle, name).read_bytes()
+    assert again.metadata["metrics"] == bundle.metadata["metrics"]
 
 
 def test_a_head_file_that_computes_something_else_is_noticed(small_recipe, tmp_path, monkeypatch):
