@@ -56,13 +56,13 @@ def size_remarks(listing: Listing, spec: InputSpec) -> Iterator[str]:
         )
 
 
-def remarks(listing: Listing, dataset: Dataset, batch_size: int) -> Iterator[str]:
+def remarks(listing: Listing, dataset: Dataset, batch_size: int = 0) -> Iterator[str]:
     """One line each: how many images, what was left out, what is suspicious.
 
     Args:
         listing: What was found.
         dataset: What of it can be read, with its subsets.
-        batch_size: Images per step of training.
+        batch_size: Images per step of training; 0 where training is not in steps.
     """
     counts = {name: sum(by_class.values()) for name, by_class in dataset.counts().items()}
     yield (

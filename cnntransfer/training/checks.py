@@ -7,13 +7,21 @@ from typing import Any
 
 from ..errors import UsageError
 from ..models.backbones import Backbone
-from ..recipe import AUTO, HEAD_STAGE, OF_HIDDEN_LAYERS, Head, Recipe, Stage
+from ..recipe import AUTO, HEAD_STAGE, OF_HIDDEN_LAYERS, Augmentation, Head, Recipe, Stage
 from ..recipe.recipe import RANDOM
 
 #: What a stage does without that fits a head without hidden layers.
 _OF_STEPS = ("learning_rate", "schedule", "warmup")
 #: What a stage does without that leaves the backbone frozen.
-_OF_UNFROZEN_LAYERS = ("min_delta", "layer_decay", "ema_momentum", "gradient_accumulation_steps")
+_OF_UNFROZEN_LAYERS = (
+    "min_delta",
+    "layer_decay",
+    "ema_momentum",
+    "gradient_accumulation_steps",
+    "train_batch_normalization",
+    "precision",
+    "jit_compile",
+)
 
 
 def check(recipe: Recipe, backbone: Backbone) -> None:
@@ -21,8 +29,9 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
 
     Raises:
         UsageError: an unknown block, or features of more than there are; a frozen stage after one
-            that unfreezes; a setting that would have no effect, because there are no hidden layers
-            or none are unfrozen; or batches to be augmented where none go end to end.
+            that unfreezes; a setting that would have no effect, because there are no hidden layers,
+            none are unfrozen or corners are filled otherwise; or batches to be augmented where none
+            go end to end.
     """
     blocks = recipe.feature_blocks
     if blocks != AUTO and int(blocks) > len(backbone.blocks):
@@ -41,6 +50,7 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
             "head: expected an ensemble with bagging, which makes its heads differ. Received: "
             "ensemble: 1. Add --ensemble 5, or leave it out."
         )
+    _check_augmentation(recipe)
     unfrozen = ""
     for stage in recipe.stages:
         if backbone.cut(stage.unfreeze):
@@ -62,6 +72,16 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
         )
 
 
+def _check_augmentation(recipe: Recipe) -> None:
+    augmentation = recipe.augmentation
+    if augmentation.cval != Augmentation().cval and augmentation.fill_mode != "constant":
+        raise UsageError(
+            "augmentation: expected fill_mode: constant with cval, which is its pixel value. "
+            f"Received: cval: {augmentation.cval:g} with fill_mode: {augmentation.fill_mode}. "
+            "Leave it out, or add --fill-mode constant"
+        )
+
+
 def _check_frozen_stage(stage: Stage, head: Head) -> None:
     for name in () if head.units else _changed(stage, HEAD_STAGE, _OF_STEPS):
         raise UsageError(
@@ -72,7 +92,7 @@ def _check_frozen_stage(stage: Stage, head: Head) -> None:
     for name in _changed(stage, HEAD_STAGE, _OF_UNFROZEN_LAYERS):
         raise UsageError(
             f"stages: expected {name} in a stage that unfreezes layers. Received: {name}: "
-            f"{getattr(stage, name):g} in {stage.name!r} (unfreeze: none). Leave it out there."
+            f"{getattr(stage, name)} in {stage.name!r} (unfreeze: none). Leave it out there."
         )
 
 

@@ -175,7 +175,8 @@ def _run(
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
-    for remark in remarks(listing, dataset, recipe.batch_size):
+    is_in_steps = unfreezes or recipe.head.units
+    for remark in remarks(listing, dataset, recipe.batch_size if is_in_steps else 0):
         observer.note(remark)
     if not are_many:
         for hint in hints:

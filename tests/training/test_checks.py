@@ -43,7 +43,14 @@ def test_a_block_that_the_backbone_has_not():
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("layer_decay", 0.5), ("ema_momentum", 0.99), ("gradient_accumulation_steps", 2)],
+    [
+        ("layer_decay", 0.5),
+        ("ema_momentum", 0.99),
+        ("gradient_accumulation_steps", 2),
+        ("train_batch_normalization", True),
+        ("precision", "float32"),
+        ("jit_compile", "none"),
+    ],
 )
 def test_a_frozen_stage_with_settings_of_others(setting, value):
     with pytest.raises(UsageError) as caught:
@@ -143,3 +150,16 @@ def test_photos_are_changed_anew_only_where_layers_are_unfrozen():
     )
     # What --weights none brings with it is no mistake of the user's.
     check(Recipe(fresh_augmentation=True, weights="none"), MOBILENET)
+
+
+def test_a_pixel_value_is_for_constant_corners():
+    with pytest.raises(UsageError) as caught:
+        check(Recipe().override({"augmentation.cval": 128}), MOBILENET)
+    assert str(caught.value) == (
+        "augmentation: expected fill_mode: constant with cval, which is its pixel value. "
+        "Received: cval: 128 with fill_mode: nearest. Leave it out, or add --fill-mode constant"
+    )
+    check(
+        Recipe().override({"augmentation.cval": 128, "augmentation.fill_mode": "constant"}),
+        MOBILENET,
+    )
