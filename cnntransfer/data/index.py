@@ -221,6 +221,11 @@ def _list_manifest(source: Path) -> Listing:
             f"Received: {repr(delimiter.join(rows[0])) if rows else 'an empty file'}."
             f"{_separator_hint(header, delimiter)}"
         )
+    if twice := [name for name in ("file", "label", "subset") if header.count(name) > 1]:
+        raise DataError(
+            f"{source}: expected one column of every name. Received: {header.count(twice[0])} "
+            f"called {twice[0]!r}. Rename or remove the others."
+        )
     found: dict[Path, tuple[int, Entry]] = {}
     repeated = 0
     for number, row in enumerate(rows[1:], start=2):

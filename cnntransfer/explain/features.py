@@ -16,16 +16,13 @@ from ..errors import UsageError
 from .explanation import Explanation, Photo
 from .filters import strongest
 from .layers import choose, mapped
-from .options import Options
-from .sheets import Row, draw_sheet, normalised
+from .options import CHANNELS, Options
+from .sheets import Row, draw_sheet, normalised, numbered_rows
 from .subject import Subject
-
-#: Channels in a row.
-_IN_ROW = 16
 
 
 def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
-    """Show the maps of all layers, or all channels of one.
+    """Show the maps of all layers, or of one with all its channels.
 
     Raises:
         UsageError: there is no such layer or channel.
@@ -60,18 +57,14 @@ def explain(subject: Subject, photo: Photo, options: Options) -> Explanation:
 
 def _row(name: str, maps: NDArray[np.float32], options: Options) -> Row:
     height, width, channels = maps.shape
-    chosen = _chosen(name, maps, options, options.channels)
+    chosen = _chosen(name, maps, options, options.channels or CHANNELS)
     cells = [normalised(maps[..., channel]) for channel in chosen]
     return Row(f"{name}\n{height}×{width}×{channels}", cells, [str(c) for c in chosen])
 
 
 def _all_channels(name: str, maps: NDArray[np.float32], options: Options) -> list[Row]:
-    chosen = _chosen(name, maps, options, maps.shape[2])
-    return [
-        Row("channels", [normalised(maps[..., c]) for c in part], [str(c) for c in part])
-        for start in range(0, len(chosen), _IN_ROW)
-        if (part := chosen[start : start + _IN_ROW])
-    ]
+    chosen = _chosen(name, maps, options, options.channels or maps.shape[2])
+    return numbered_rows("channels", maps, chosen)
 
 
 def _chosen(name: str, maps: NDArray[np.float32], options: Options, most: int) -> list[int]:

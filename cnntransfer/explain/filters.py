@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from .explanation import Explanation
 from .layers import choose, convolutions
-from .options import Options
-from .sheets import Row, draw_sheet, normalised
+from .options import CHANNELS, Options
+from .sheets import IN_ROW, Row, draw_sheet, normalised, numbered_rows
 from .subject import Subject
 
 _RGB = 3
-#: Kernels that are drawn in colour, in a row and in all.
-_IN_ROW, _MOST = 16, 256
+#: So many kernels are drawn in colour.
+_MOST = 256
 
 
 def explain(subject: Subject, options: Options) -> Explanation:
@@ -37,11 +37,15 @@ def explain(subject: Subject, options: Options) -> Explanation:
     if layer is layers[0] and kernel.shape[2] == _RGB and subject.is_bgr:
         kernel = kernel[:, :, ::-1]
     in_colour = kernel.shape[2] == _RGB and kernel.shape[3] > 1
-    rows = _coloured(kernel) if in_colour else _by_channel(kernel, options.channels)
+    rows = (
+        _coloured(kernel, options.channels)
+        if in_colour
+        else _by_channel(kernel, options.channels or CHANNELS)
+    )
     height, width, channels, filters = kernel.shape
     title = f"{subject.name}: {layer.name}, kernels {height}×{width}×{channels}×{filters}"
     legend = "each kernel from its smallest to its largest weight: " + (
-        "as red, green and blue from 0 to 1"
+        "as red, green and blue from 0 to 1; below, its number"
         if in_colour
         else "dark to light; below, the channel, strongest first"
     )
@@ -56,13 +60,11 @@ def _kernel(layer: Any) -> NDArray[np.float32]:
     return values
 
 
-def _coloured(kernel: NDArray[np.float32]) -> list[Row]:
-    cells = [normalised(kernel[..., number]) for number in range(min(_MOST, kernel.shape[3]))]
-    return [
-        Row(f"{start} to {start + len(part) - 1}", part)
-        for start in range(0, len(cells), _IN_ROW)
-        if (part := cells[start : start + _IN_ROW])
-    ]
+def _coloured(kernel: NDArray[np.float32], most: int | None) -> list[Row]:
+    """All filters in their order, or the strongest."""
+    strengths = np.square(kernel).sum(axis=(0, 1, 2))
+    chosen = range(min(_MOST, kernel.shape[3])) if most is None else strongest(strengths, most)
+    return numbered_rows("filters", kernel, chosen)
 
 
 def _by_channel(kernel: NDArray[np.float32], most: int) -> list[Row]:
@@ -72,7 +74,7 @@ def _by_channel(kernel: NDArray[np.float32], most: int) -> list[Row]:
     rows = []
     for number in strongest(np.square(kernel).sum(axis=(0, 1, 2)), most):
         own = kernel[..., number]
-        channels = strongest(np.square(own).sum(axis=(0, 1)), _IN_ROW)
+        channels = strongest(np.square(own).sum(axis=(0, 1)), IN_ROW)
         stretched = normalised(own)
         cells = [stretched[..., channel] for channel in channels]
         rows.append(Row(f"filter {number}", cells, [str(channel) for channel in channels]))
@@ -80,12 +82,8 @@ def _by_channel(kernel: NDArray[np.float32], most: int) -> list[Row]:
 
 
 def _depthwise(kernel: NDArray[np.float32], most: int) -> list[Row]:
-    channels = strongest(np.square(kernel).sum(axis=(0, 1)), most * _IN_ROW)
-    return [
-        Row("channels", [normalised(kernel[..., c]) for c in part], [str(c) for c in part])
-        for start in range(0, len(channels), _IN_ROW)
-        if (part := channels[start : start + _IN_ROW])
-    ]
+    channels = strongest(np.square(kernel).sum(axis=(0, 1)), most * IN_ROW)
+    return numbered_rows("channels", kernel, channels)
 
 
 def strongest(strengths: NDArray[np.floating[Any]], most: int) -> Sequence[int]:

@@ -10,6 +10,8 @@ from ..settings import setting
 _OPTIONS = {"target": "class"}
 #: How features are laid out in two dimensions.
 PCA, TSNE = "pca", "tsne"
+#: So many channels are drawn where there may be many layers or crops.
+CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,14 @@ class Options:
     target: str | None = setting(
         None, str, "The class to explain. [default: the most probable]", optional=True
     )
-    channels: int = setting(
-        8, int, "How many channels of a layer are drawn, strongest first.", minimum=1, maximum=256
+    channels: int | None = setting(
+        None,
+        int,
+        "How many channels are drawn, or filters, strongest first. [default: 8; of the maps of one "
+        "layer, and of kernels in colour, all]",
+        minimum=1,
+        maximum=256,
+        optional=True,
     )
     channel: int | None = setting(
         None, int, "Draw this channel only, counted from 0.", minimum=0, optional=True

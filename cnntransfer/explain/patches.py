@@ -25,7 +25,7 @@ from ..models.anatomy.keras_graph import graph_of, placed
 from .explanation import Explanation, Photo
 from .filters import strongest
 from .layers import choose, with_maps
-from .options import Options
+from .options import CHANNELS, Options
 from .sheets import Row, draw_sheet
 from .subject import Subject
 
@@ -106,7 +106,7 @@ def _channels(peaks: NDArray[np.float32], name: str, options: Options) -> list[i
         # All crops that are shown, not the best alone: that is one that nothing else excites.
         best = np.sort(peaks, axis=0)[-options.top :].mean(axis=0)
         outstanding = (best - peaks.mean(axis=0)) / np.where(spread > 0, spread, 1)
-        return list(strongest(outstanding, options.channels))
+        return list(strongest(outstanding, options.channels or CHANNELS))
     if options.channel >= count:
         raise UsageError(
             f"--channel: expected a number from 0 to {count - 1} for {name}. "

@@ -40,6 +40,25 @@ class Row:
     captions: Sequence[str] = ()
 
 
+#: So many small pictures of one kind are in a row.
+IN_ROW = 16
+
+
+def numbered_rows(label: str, pictures: NDArray[np.float32], numbers: Sequence[int]) -> list[Row]:
+    """Rows of some of many pictures, each with its number below it.
+
+    Args:
+        label: What they are.
+        pictures: Shape (h, w, n) or (h, w, 3, n).
+        numbers: Which of the n.
+    """
+    return [
+        Row(label, [normalised(pictures[..., n]) for n in part], [str(n) for n in part])
+        for start in range(0, len(numbers), IN_ROW)
+        if (part := numbers[start : start + IN_ROW])
+    ]
+
+
 def draw_sheet(figure: Any, rows: Sequence[Row], title: str, legend: str) -> None:
     """Rows of small pictures.
 

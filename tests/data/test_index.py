@@ -209,6 +209,11 @@ def test_a_missing_file_is_rejected_when_it_is_read(tmp_path, photos):
             ": expected a first line 'file,label' or 'file,label,subset'."
             " Received: 'path;x,label'.",
         ),
+        (
+            "file,label,Label\n1.png,a,b\n",
+            ": expected one column of every name. Received: 2 called 'label'. Rename or remove the"
+            " others.",
+        ),
         ("file,label\n", ": expected at least one line after the header. Received: none."),
         ("file,label\n\n1.png\n", ", line 3: expected a label. Received: an empty cell."),
         ("file,label\n,cat\n", ", line 2: expected a file. Received: an empty cell."),

@@ -227,6 +227,11 @@ class TestFeatures:
         with pytest.raises(UsageError, match="--channel: expected a number from 0 to 3 for low"):
             explained("features", plain, [photo], channel=4)
 
+    @pytest.mark.parametrize(("channels", "shown"), [(None, 4), (2, 2)])
+    def test_so_many_channels_of_a_layer(self, plain, photo, channels, shown):
+        drawn = explained("features", plain, [photo], layer="low", channels=channels).draw
+        assert [len(row.captions) for row in drawn.keywords["rows"]] == [shown]
+
 
 class TestFilters:
     def test_are_the_kernel(self, plain):
@@ -241,6 +246,14 @@ class TestFilters:
         np.testing.assert_array_equal(explained("filters", turned, []).arrays["kernel"], expected)
         high = explained("filters", turned, [], layer="2").arrays["kernel"]
         np.testing.assert_array_equal(high, plain.model.get_layer("high").get_weights()[0])
+
+    def test_so_many_kernels_in_colour_strongest_first(self, plain):
+        kernel = plain.model.get_layer("low").get_weights()[0]
+        order = np.argsort(-np.square(kernel).sum(axis=(0, 1, 2)))
+        for channels, shown in ((None, range(4)), (3, order[:3])):
+            drawn = explained("filters", plain, [], channels=channels).draw
+            (row,) = drawn.keywords["rows"]
+            assert list(row.captions) == [str(number) for number in shown]
 
 
 class TestPatches:
