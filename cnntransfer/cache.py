@@ -21,12 +21,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UsageError
-from .storage import cache_folder
+from .errors import OutputError, UsageError
+from .storage import CACHE_VARIABLE, atomic_folder, cache_folder
 
 LIMIT_VARIABLE = "CNNTRANSFER_CACHE_LIMIT"
 DEFAULT_LIMIT = "10GB"
@@ -90,6 +90,25 @@ def entries(kinds: Iterable[str] = KINDS) -> Iterator[Entry]:
                 if folder.is_dir():
                     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
                     yield Entry(kind, folder, size, folder.stat().st_mtime)
+
+
+@contextmanager
+def entry(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes an entry when the block succeeds; a damaged one goes.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    try:
+        with atomic_folder(folder, overwrite=True) as draft:
+            yield draft
+    except OutputError:
+        raise OutputError(
+            f"Expected a cache folder that can be written. Received: {cache_folder()}. "
+            f"Set {CACHE_VARIABLE} to one that can, or make room there."
+        ) from None
+    use(folder)
+    trim()
 
 
 def use(folder: Path) -> None:

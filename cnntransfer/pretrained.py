@@ -16,7 +16,7 @@ from .bundle import Bundle
 from .data.fitting import InputSpec, Resize
 from .errors import BundleError, UsageError, nearest
 from .progress import SILENT, Observer
-from .storage import atomic_folder, cache_folder
+from .storage import cache_folder
 
 # What a bundle's predictions do without is imported where it is used.
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def pretrained(backbone: Backbone, observer: Observer = SILENT) -> Bundle:
 
     Raises:
         WeightsError: its weights with their top are not found.
+        OutputError: the cache cannot be written.
     """
     from . import cache
     from .engines.conversion import versions
@@ -97,6 +98,7 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
+    from . import cache
     from .engines.conversion import convert
     from .frameworks import keras
     from .models.classifier import INPUT_NAME
@@ -109,7 +111,7 @@ def _make(backbone: Backbone, weights: WeightsFile, folder: Path) -> None:
     load_weights(model, backbone, weights)
     # The centre crop is how these networks were trained and are judged.
     spec = InputSpec((side, side), Resize.CROP)
-    with atomic_folder(folder, overwrite=True) as draft:
+    with cache.entry(folder) as draft:
         bundle = Bundle(draft)
         model.save(bundle.keras_file)
         convert(model, bundle.whole_litert_file)

@@ -14,6 +14,7 @@ from pathlib import Path
 from .errors import OutputError
 
 CACHE_VARIABLE = "CNNTRANSFER_CACHE"
+_OUTPUT = "--output"
 
 
 def cache_folder() -> Path:
@@ -93,16 +94,25 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_target(target: Path, *, overwrite: bool, marker: str | None = None) -> None:
+def check_target(
+    target: Path, *, overwrite: bool, marker: str | None = None, option: str = _OUTPUT
+) -> None:
     """Fail early, before long work, when a result could not be put at ``target``.
+
+    Args:
+        target: Where it is to be.
+        overwrite: Whether what is there may be replaced.
+        marker: See :func:`atomic_folder`.
+        option: What another place is chosen with; only ``--output`` has an ``--overwrite``.
 
     Raises:
         OutputError: it exists and may not be overwritten, or its folder cannot be written.
     """
     if os.path.lexists(target) and not overwrite:
+        way_out = ", or allow it with --overwrite." if option == _OUTPUT else "."
         raise OutputError(
             f"{target} exists already and is not overwritten silently. "
-            "Choose another --output, or allow it with --overwrite."
+            f"Choose another {option}{way_out}"
         )
     if marker and os.path.lexists(target) and (target.is_symlink() or not target.is_dir()):
         raise OutputError(
@@ -128,11 +138,11 @@ def check_target(target: Path, *, overwrite: bool, marker: str | None = None) ->
         raise OutputError(
             f"Expected a folder that can be written. Received: {folder} "
             f"({(error.strerror or str(error)).lower()} when writing {target.name}). "
-            "Choose another place with --output."
+            f"Choose another place with {option}."
         ) from None
 
 
-def check_apart(target: Path, data: Path, option: str = "--output") -> None:
+def check_apart(target: Path, data: Path, option: str = _OUTPUT) -> None:
     """Check that nothing is written into the user's folder of images, or over it or its manifest.
 
     Args:

@@ -8,7 +8,7 @@ import pytest
 from cnntransfer import pretrained as pretrained_module
 from cnntransfer.data.fitting import InputSpec
 from cnntransfer.data.images import read
-from cnntransfer.errors import BundleError
+from cnntransfer.errors import BundleError, OutputError
 from cnntransfer.frameworks import keras
 from cnntransfer.models.weights import _ASSETS
 from cnntransfer.predict import predict
@@ -38,6 +38,13 @@ def test_it_is_a_bundle_of_the_1000_classes(mobilenet):
 def test_it_is_made_once(mobilenet, monkeypatch):
     monkeypatch.setattr(pretrained_module, "_make", lambda *_: pytest.fail("made again"))
     assert open_model("MobileNet").path == mobilenet.path
+
+
+def test_a_cache_that_cannot_be_written(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match=r"^Expected a cache folder that can be written\. "):
+        open_model("mobilenet")
 
 
 def test_its_probabilities_are_those_of_keras(mobilenet):

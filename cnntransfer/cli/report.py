@@ -11,6 +11,7 @@ import click
 
 from ..errors import OutputError, UsageError, counted
 from ..explain.methods import class_method
+from ..storage import check_target
 from .console import Console, echo, print_json, shell_word
 from .options import NON_EMPTY, as_json, example, output_options, with_console
 
@@ -69,6 +70,9 @@ def command(
     path = Path(source).expanduser()
     photos = Path(data).expanduser() if data else None
     target = Path(output).expanduser() if output else None
+    if target is not None:
+        _check_is_no_folder(target)
+        check_target(target, overwrite=overwrite)
     if path.is_file():
         _check_is_no_page(path)
         if explain:
@@ -90,7 +94,6 @@ def command(
     if target is None:
         target = bundle.report_file
     else:
-        _check_is_no_folder(target)
         reports.write_page(report, target, overwrite=overwrite)
     _note_missing(report, data, console)
     size = target.stat().st_size

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError
-from ..storage import atomic_folder
+from ..storage import atomic_folder, check_target
 from .augment import Augmenter
 from .dataset import Dataset, Pixels
 from .fitting import InputSpec
 from .images import read
 
+SHOW_INPUT = "--show-input"
 #: More would fill a disk without showing more.
 MOST_IMAGES = 100
 #: So many views of an image are shown before another class is: they show what augmentation does.
@@ -75,6 +76,7 @@ def _spread(names: Sequence[str], images: int) -> dict[str, int]:
 
 
 def _write(folder: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]]) -> None:
+    check_target(folder, overwrite=False, option=SHOW_INPUT)
     with atomic_folder(folder) as draft:
         for number, (name, picture) in enumerate(pictures):
             safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]

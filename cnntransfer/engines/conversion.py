@@ -24,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__, cache
-from ..errors import OutputError
 from ..frameworks import keras, quiet, tensorflow
 from ..models.archive import write_classifier
 from ..models.head import HeadModel, head_layers, initial_weights
 from ..progress import SILENT, Observer
 from ..recipe import Head
-from ..storage import CACHE_VARIABLE, atomic_file, atomic_folder, cache_folder, sha256_of_file
+from ..storage import atomic_file, cache_folder, sha256_of_file
 from .parity import check_parity, compared
 
 _LITERT, _KERAS, _DESCRIPTION = "trunk.tflite", "trunk.keras", "trunk.json"
@@ -118,19 +117,10 @@ def converted_trunk(
     if trunk is None:
         backbone = name.split("-", 1)[0]
         observer.note(f"Preparing {backbone} for this machine: some seconds, once ...")
-        try:
-            with (
-                observer.task(f"Preparing {backbone}"),
-                atomic_folder(folder, overwrite=True) as draft,
-            ):
-                trunk = _convert_trunk(build(), draft, calibration)
-        except OutputError:
-            raise OutputError(
-                f"Expected a cache folder that can be written. Received: {cache_folder()}. "
-                f"Set {CACHE_VARIABLE} to one that can, or make room there."
-            ) from None
-        cache.trim()
-    cache.use(folder)
+        with observer.task(f"Preparing {backbone}"), cache.entry(folder) as draft:
+            trunk = _convert_trunk(build(), draft, calibration)
+    else:
+        cache.use(folder)
     return dataclasses.replace(trunk, folder=folder)
 
 

@@ -110,6 +110,7 @@ def _classes(metrics: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]]
             recall=_value(row, "recall") or Value(0.0),
             f1=float(row["f1"]),
             support=int(row["support"]),
+            taken=sum(int(by_class[number]) for by_class in confusion),
             missed=int(row["support"]) - int(confusion[number][number]),
             counts={subset: by.get(row["label"], 0) for subset, by in counts.items()},
         )

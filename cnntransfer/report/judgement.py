@@ -61,6 +61,7 @@ class ClassRow:
         recall: Of its photos, the share that was recognised.
         f1: Harmonic mean of the two.
         support: Its judged photos.
+        taken: The judged photos that were taken for it.
         missed: Those of them that were taken for another class.
         counts: Its photos by subset.
     """
@@ -71,6 +72,7 @@ class ClassRow:
     recall: Value
     f1: float
     support: int
+    taken: int
     missed: int
     counts: Mapping[str, int] = field(default_factory=dict)
 

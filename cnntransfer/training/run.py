@@ -15,7 +15,7 @@ from ..data.dataset import read_dataset
 from ..data.duplicates import near_duplicates
 from ..data.index import Listing, list_images
 from ..data.remarks import remarks, size_remarks
-from ..data.show import write_views
+from ..data.show import SHOW_INPUT, write_views
 from ..data.split import split
 from ..data.views import Views
 from ..engines.litert import LiteRTEngine
@@ -140,8 +140,8 @@ def _run(
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
     check_apart(output, Path(str(recipe.data)))
     if show_input:
-        check_target(show_input, overwrite=False)
-        check_apart(show_input, Path(str(recipe.data)))
+        check_target(show_input, overwrite=False, option=SHOW_INPUT)
+        check_apart(show_input, Path(str(recipe.data)), SHOW_INPUT)
     clock = Clock()
     templates_ready = start(prepare_report)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)

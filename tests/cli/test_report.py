@@ -52,12 +52,14 @@ def test_it_is_written_anew(cli, mine):
     assert cli("report", "mine")[0] == ExitCode.OK  # It is replaced.
 
 
-def test_another_file(cli, mine):
+def test_another_file(cli, mine, monkeypatch):
     code, out, err = cli("report", "mine", "-o", "x.html", "--json")
     assert code == ExitCode.OK
     size = Path("x.html").stat().st_size
     assert json.loads(out) == {"report": "x.html", "bytes": size, "missing": []}
-    code, out, err = cli("report", "mine", "-o", "x.html")
+    with monkeypatch.context() as patch:  # It is known before anything is read.
+        patch.setattr("cnntransfer.report.gather", lambda *_: pytest.fail("gathered"))
+        code, out, err = cli("report", "mine", "-o", "x.html")
     assert (code, out) == (ExitCode.OUTPUT, "")
     assert "x.html exists already" in err
     assert cli("report", "mine", "-o", "x.html", "--overwrite", "-q")[2] == ""

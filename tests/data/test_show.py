@@ -102,5 +102,10 @@ def test_odd_names_become_file_names(tmp_path, name):
 
 def test_nothing_is_overwritten(photos, tmp_path):
     (tmp_path / "seen").mkdir()
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError) as caught:
         write_inputs([photos / "red" / "red0.png"], SPEC, tmp_path / "seen")
+    # --overwrite is for --output.
+    assert str(caught.value) == (
+        f"{tmp_path / 'seen'} exists already and is not overwritten silently. "
+        "Choose another --show-input."
+    )

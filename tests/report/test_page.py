@@ -5,9 +5,12 @@ import hashlib
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from cnntransfer.metrics import figures
 from cnntransfer.report import Subject, gather, write_page
+from cnntransfer.report.card import render_card
 from cnntransfer.report.page import probability, render
 from tests.report.synthetic import ODD_NAMES, make_run
 
@@ -161,3 +164,25 @@ def test_a_name_of_odd_bytes_can_be_written(small, tmp_path):
     report = gather(Subject(subject.bundle, metadata, subject.class_names, subject.photos))
     write_page(report, tmp_path / "x.html")
     assert "caf\\udce9.h5" in (tmp_path / "x.html").read_text(encoding="utf-8")
+
+
+def test_what_no_photo_tells_of_a_class_is_a_dash(small):
+    """Nothing was taken for the second class; of the third there is no photo."""
+    subject = Subject.of(small)
+    chances = np.zeros((6, 3), np.float32)
+    chances[range(6), [0, 0, 0, 0, 2, 2]] = 1
+    judged = figures(subject.class_names, np.array([0, 0, 0, 1, 0, 0]), chances).to_dict()
+    metadata = {**subject.metadata, "metrics": {"test": judged}}
+    report = gather(Subject(subject.bundle, metadata, subject.class_names, subject.photos))
+    rows = re.findall(r"<tr[^>]*>\s*<th.*?</tr>", render(report), re.DOTALL)
+    by_class = [row for row in rows if 'class="whisker"' in row or "–" in row]
+    cells = [re.findall(r'<td data-value="([^"]*)"[^>]*>(–?)', row)[:3] for row in by_class]
+    assert cells == [
+        [("0.6", ""), ("0.75", ""), (str(2 / 3), "")],
+        [("0.0", ""), ("2", "–"), ("0.0", "")],
+        [("2", "–"), ("0.0", ""), ("0.0", "")],
+    ]
+    _, second, third = subject.class_names
+    lines = [line for line in render_card(report).splitlines() if line.count("|") == 6]
+    assert next(line for line in lines if second in line).split(" | ")[2] == "–"
+    assert next(line for line in lines if third in line).split(" | ")[1] == "–"

@@ -88,7 +88,7 @@ def rows(*supports, recalls=None, train=None):
     recalls = recalls or [1.0] * len(supports)
     train = train or [20] * len(supports)
     return [
-        ClassRow(i, f"class {i}", Value(1.0), Value(r), 1.0, s, 0, {"train": t})
+        ClassRow(i, f"class {i}", Value(1.0), Value(r), 1.0, s, s, 0, {"train": t})
         for i, (s, r, t) in enumerate(zip(supports, recalls, train, strict=True))
     ]
 
