@@ -113,7 +113,7 @@ def ask(
             the size of their input may differ.
         source: A folder with one sub-folder per class, or a manifest.
         subset: Which subset of a source that has subsets; default: ``test``, else ``val``,
-            else everything. Of a source without any, the images that the runs of all models had
+            else everything. Of a source without it, the images that the runs of all models had
             in that subset, known by their content.
         observer: Hears of the progress, of images that were trained on and of those left out.
 
@@ -129,9 +129,9 @@ def ask(
     if listing.repeated:
         observer.note(f"{counted(listing.repeated, 'line')} of {source} repeated: counted once")
     splits = OwnSplits(bundles)
-    has_layout = any(entry.subset for entry in listing.entries)
+    layout = {entry.subset for entry in listing.entries} - {None}
     wanted, entries = None, listing.entries
-    if subset is not None and splits and not has_layout:
+    if subset is not None and splits and _is_of_runs(subset, layout, splits):
         wanted = splits.subset(subset, source)
     else:
         entries = _choose_by_layout(listing, subset)
@@ -161,7 +161,7 @@ def ask(
             f"Expected readable images in {source}. Received: none of {len(rejected)} can "
             f"be read; {rejected[0][0]}: {rejected[0][1]}."
         )
-    tally.report_training(len(judged), observer, can_choose=not (subset or has_layout))
+    tally.report_training(len(judged), observer, can_choose=not (subset or layout))
     return Answers(
         class_names={name: bundle.class_names for name, bundle in bundles.items()},
         probabilities={name: matrix[: len(judged)] for name, matrix in rows.items()},
@@ -223,6 +223,12 @@ def _look(
             return _Seen(known, rejected=error.reason if tally.chooses(known) else None)
 
     return ordered_map(look, entries, workers_for(len(entries)))
+
+
+def _is_of_runs(wanted: str, layout: set[str | None], splits: OwnSplits) -> bool:
+    """Whether a subset is meant that not the source has, but the models' runs."""
+    name = SUBSET_NAMES.get(wanted.lower())
+    return not layout or (name not in layout and name in splits.common)
 
 
 def _choose_by_layout(listing: Listing, wanted: str | None) -> tuple[Entry, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from .bundle import Bundle
@@ -47,6 +48,15 @@ class OwnSplits:
         """Whether a model tells what it was trained on."""
         return model in self._splits
 
+    @cached_property
+    def common(self) -> frozenset[str]:
+        """The subsets that the runs of all models had; none if one does not tell."""
+        if not self._splits or len(self._splits) < len(self.models):
+            return frozenset()
+        return frozenset.intersection(
+            *(frozenset().union(*split.values()) for split in self._splits.values())
+        )
+
     def look_up(self, data: bytes) -> Known:
         """The runs' subsets of an image, by the bytes of its file."""
         if not self:
@@ -67,10 +77,8 @@ class OwnSplits:
                 f"{'that model' if len(silent) == 1 else 'those models'} out."
             )
         name = SUBSET_NAMES.get(wanted.lower())
-        of_each = (set().union(*split.values()) for split in self._splits.values())
-        there: set[str] = set.intersection(*of_each)
-        if name is None or name not in there:
-            names = [known for known in _SUBSETS if known in there]
+        if name is None or name not in self.common:
+            names = [known for known in _SUBSETS if known in self.common]
             raise DataError(
                 f"--subset: expected one of {self.whose} own subsets ({', '.join(names)}), because "
                 f"{source} has none. Received: {wanted!r}.{nearest(wanted, names)}"

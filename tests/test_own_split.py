@@ -127,3 +127,20 @@ def test_a_file_that_cannot_be_read_is_in_no_subset(models):
     assert not tally.chooses({})
     assert tally.chooses({"one": frozenset({"val"}), "other": frozenset({"train", "val"})})
     assert not tally.chooses({"one": frozenset({"val"}), "other": frozenset()})
+
+
+def test_a_folder_with_other_subsets_has_the_run_s_own_too(bundle, photos, tmp_path):
+    """As after training on train/ alone, of which validation images were taken."""
+    (tmp_path / "train").symlink_to(photos)
+    (tmp_path / "test" / "red").mkdir(parents=True)
+    picture((200, 50, 40), 9000).save(tmp_path / "test" / "red" / "new.png")
+    held_out = {row["file"] for row in bundle.read_table("splits") if row["subset"] == "val"}
+    answers = ask({"one": bundle}, tmp_path, "val")
+    assert set(answers.files) == {f"train/{file}" for file in held_out}
+    # Its own ones come first, and what neither has is named.
+    assert ask({"one": bundle}, tmp_path, "test").files == ("test/red/new.png",)
+    with pytest.raises(DataError) as caught:
+        ask({"one": bundle}, tmp_path, "vla")
+    assert str(caught.value) == (
+        f"--subset: expected one of those in {tmp_path} (test, train). Received: 'vla'."
+    )
