@@ -98,6 +98,20 @@ def small_recipe(photos) -> Recipe:
 
 
 @pytest.fixture(scope="session")
+def lecture_recipe(photos, tmp_path_factory) -> Recipe:
+    """A recipe with a network of three layers from a file, for what any network shows."""
+    from cnntransfer.frameworks import keras
+    from cnntransfer.models.backbones import get_backbone
+
+    backbone = get_backbone("lecture_mnist")
+    weights = tmp_path_factory.mktemp("weights") / "network.weights.h5"
+    keras().utils.set_random_seed(0)
+    backbone.trunk(keras().Input((28, 28, 3))).save_weights(weights)
+    settings = {"backbone": backbone.name, "weights": str(weights), "image_size": 28}
+    return Recipe(data=str(photos)).override({**settings, "batch_size": 8})
+
+
+@pytest.fixture(scope="session")
 def bundle(small_recipe, tmp_path_factory) -> Bundle:
     """A bundle trained on ``photos``; not to be changed."""
     from cnntransfer.training.run import run

@@ -10,8 +10,9 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import OutputError
+from ..progress import SILENT, Observer
 from ..storage import cache_folder
-from .resumption import unfinished
+from .resumption import RUN, resume_command, unfinished
 
 #: Where locks lie in the cache. Empty files stay there: deleting one may take it from a holder.
 _LOCKS = "locks"
@@ -37,28 +38,34 @@ def reserved(output: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def reserved_default(name: str) -> Iterator[Path]:
+def reserved_default(name: str, observer: Observer = SILENT) -> Iterator[Path]:
     """Keep ``runs/NAME``, or the first ``runs/NAME-2`` ... that nothing is or will be at.
 
     What is there already, what another run is writing and what an interrupted one left are not
     touched.
+
+    Args:
+        name: What the output is to be called.
+        observer: Hears of interrupted runs that one could go on with instead.
     """
     for number in count(1):
         output = Path("runs") / (name if number == 1 else f"{name}-{number}")
         lock = _Lock(output)
-        if not _is_free(output) or not lock.acquire():
+        if os.path.lexists(output) or not lock.acquire():
             continue
         try:
-            # Again: the run that held it may have finished a moment ago.
-            if _is_free(output):
+            if os.path.lexists(output):  # The run that held it has finished a moment ago.
+                continue
+            if not os.path.lexists(unfinished(output)):
                 yield output
                 return
+            if (unfinished(output) / RUN).is_file():
+                observer.note(
+                    f"{unfinished(output)} holds an interrupted run, which this one leaves alone. "
+                    f"To go on with that one instead: {resume_command(output)}"
+                )
         finally:
             lock.release()
-
-
-def _is_free(output: Path) -> bool:
-    return not os.path.lexists(output) and not os.path.lexists(unfinished(output))
 
 
 class _Lock:

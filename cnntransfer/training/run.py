@@ -85,7 +85,8 @@ def run(
             trained in a checkpoint beside it.
     """
     _, recipe = resolve(recipe)
-    with reserved(output) if output else reserved_default(default_name(recipe)) as place:
+    name = default_name(recipe)
+    with reserved(output) if output else reserved_default(name, observer) as place:
         checkpoint = CheckpointFolder(place, overwrite=overwrite, observer=observer)
         return _guarded(recipe, checkpoint, show_input, tensorboard, observer, listing)
 

@@ -515,9 +515,11 @@ class TestCache:
     def own_cache(self, tmp_path, monkeypatch):
         monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
 
-    def test_serves_shows_and_clears(self, cli, photos, tmp_path):
+    def test_serves_shows_and_clears(self, cli, lecture_recipe, tmp_path):
+        (tmp_path / "recipe.yaml").write_text(lecture_recipe.to_yaml())
         for output in ("cold", "warm"):
-            assert cli("finetune", photos, *SMALL, "-o", output)[0] == 0
+            code, _, err = cli("finetune", "--config", tmp_path / "recipe.yaml", "-o", output)
+            assert code == 0, err
         cold, warm = (Path(name, "predictions.csv").read_bytes() for name in ("cold", "warm"))
         assert cold == warm
         code, out, err = cli("cache", "--json")

@@ -101,8 +101,8 @@ def begun(output, stage=STAGE):
     return folder
 
 
-def fitted(folder, stop=None, stage=STAGE):
-    learner, listener = network(**CAREFUL), Listener(stop)
+def fitted(folder, stop=None, stage=STAGE, augmentation=AUGMENTATION):
+    learner, listener = network(augmentation, **CAREFUL), Listener(stop)
     fit_if_better(learner, stage, listener, folder.stage(stage))
     return learner.arrays(), listener.rows
 
@@ -126,13 +126,15 @@ def test_what_is_undone_does_not_depend_on_where_it_was_stopped(tmp_path, monkey
     monkeypatch.setattr(checkpoint_module, "INTERVAL", 0.0)
     monkeypatch.setattr(checkpoint_module, "_SHARE", float("inf"))
     stage = dataclasses.replace(STAGE, min_delta=min_delta)
-    before = network(**CAREFUL).get_weights()
-    whole, _ = fitted(begun(tmp_path / "whole", stage), stage=stage)
+    # Whether batches are augmented is not the matter; their graphs take seconds to build.
+    settings = {"stage": stage, "augmentation": None}
+    before = network(None, **CAREFUL).get_weights()
+    whole, _ = fitted(begun(tmp_path / "whole", stage), **settings)
     with pytest.raises(Stopped):
-        fitted(begun(tmp_path / "stopped", stage), stop=4, stage=stage)
-    resumed, _ = fitted(CheckpointFolder.open(tmp_path / "stopped"), stage=stage)
+        fitted(begun(tmp_path / "stopped", stage), stop=4, **settings)
+    resumed, _ = fitted(CheckpointFolder.open(tmp_path / "stopped"), **settings)
     assert_equal(resumed, whole)
-    after = network(**CAREFUL)
+    after = network(None, **CAREFUL)
     assert after.put({"model": whole["model"]})
     is_as_before = all(map(np.array_equal, after._model.get_weights(), before))
     assert is_as_before == (min_delta == 10.0)
@@ -149,7 +151,7 @@ def test_measuring_an_epoch_changes_nothing():
 
 def test_what_is_validated_is_what_is_kept():
     """The average; training goes on from its own weights."""
-    learner = network(ema_momentum=0.9)
+    learner = network(None, ema_momentum=0.9)
     learner.train_epoch(0)
     trained, loss = learner.arrays(), learner.validate()
     assert_equal(learner.arrays(), trained)
@@ -158,14 +160,14 @@ def test_what_is_validated_is_what_is_kept():
     learner.train_epoch(1)
     assert learner.validate() != pytest.approx(loss, rel=1e-5)
     # Put back, it is what is validated, with an average as without one.
-    for other in (network(), learner):
+    for other in (network(None), learner):
         other.set_weights(averaged)
         assert other.validate() == pytest.approx(loss, rel=1e-5)
         assert other.losses().mean() == pytest.approx(loss[0], rel=1e-5)
 
 
 def test_an_average_does_not_change_what_is_trained():
-    averaged, plain = network(ema_momentum=0.9), network()
+    averaged, plain = network(None, ema_momentum=0.9), network(None)
     for epoch in range(3):
         assert averaged.train_epoch(epoch) == plain.train_epoch(epoch)
         averaged.validate()

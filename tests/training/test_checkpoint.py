@@ -15,7 +15,6 @@ from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import DataError, OutputError, TrainingError, UsageError, WeightsError
 from cnntransfer.frameworks import keras
 from cnntransfer.inspect.network import of_bundle
-from cnntransfer.models.backbones import get_backbone
 from cnntransfer.models.head import head_layers, initial_weights
 from cnntransfer.progress import Observer
 from cnntransfer.recipe import Head, Recipe, Stage
@@ -77,18 +76,10 @@ def _every_epoch():
 
 
 @pytest.fixture(scope="module")
-def recipe(photos, tmp_path_factory):
+def recipe(lecture_recipe):
     """Two stages of a small network; everything random takes part: dropout, views, order."""
-    backbone = get_backbone("lecture_mnist")
-    weights = tmp_path_factory.mktemp("weights") / "network.weights.h5"
-    keras().utils.set_random_seed(0)
-    backbone.trunk(keras().Input((28, 28, 3))).save_weights(weights)
-    return Recipe(data=str(photos)).override(
+    return lecture_recipe.override(
         {
-            "backbone": backbone.name,
-            "weights": str(weights),
-            "image_size": 28,
-            "batch_size": 8,
             "head.units": 16,
             "stages.head.epochs": 3,
             "stages.head.learning_rate": 1e-3,

@@ -1,6 +1,7 @@
 """Held-out photos that a training photo gives away; the table and the notes of a run."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -175,16 +176,9 @@ def test_a_run_without_any_has_an_empty_table(bundle):
     assert bundle.metadata["dataset"]["near_duplicates"]["groups"] == 0
 
 
-def test_features_of_random_weights_tell_nothing(photos, tmp_path, monkeypatch):
+def test_features_of_random_weights_tell_nothing(lecture_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("cnntransfer.training.outcome.across_the_split", None)  # Fails if called.
-    recipe = Recipe(data=str(photos)).override(
-        {
-            **SMALL_RECIPE,
-            "weights": "none",
-            "stages.finetune.unfreeze": "none",
-            "stages.head.epochs": 1,
-        }
-    )
+    recipe = dataclasses.replace(lecture_recipe, weights="none")
     made = run(recipe, tmp_path / "run")
     assert made.metadata["dataset"]["near_duplicates"]["pairs_by_features"] == 0
 

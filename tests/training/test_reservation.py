@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,22 +50,31 @@ def test_names():
     assert default_name(recipe) == "my flowers-vgg16"
 
 
-def test_the_default_is_a_new_folder():
+def test_the_default_is_a_new_folder(notes):
     with reserved_default("x") as output:
         assert output == Path("runs/x")
     output.mkdir(parents=True)
     Path("runs/x-2.unfinished").mkdir()
-    with reserved_default("x") as output:
+    Path("runs/x-2.unfinished/run.npz").touch()
+    with reserved_default("x", notes) as output:
         assert output == Path("runs/x-3")
         # Nothing is made before there is something to write.
         assert not output.exists()
+    assert notes.said == [
+        "runs/x-2.unfinished holds an interrupted run, which this one leaves alone. To go on with "
+        "that one instead: cnntransfer finetune --resume runs/x-2"
+    ]
 
 
-def test_what_another_run_is_to_write_is_not_chosen(other):
-    with reserved_default("x") as first, reserved_default("x") as second:
+def test_what_another_run_is_to_write_is_not_chosen(other, notes):
+    Path("runs/x.unfinished").mkdir(parents=True)
+    Path("runs/x.unfinished/run.npz").touch()
+    with reserved_default("x", notes) as first, reserved_default("x") as second:
         assert (first, second) == (Path("runs/x-2"), Path("runs/x-3"))
+    assert notes.said == []  # Nobody can go on with it now.
     other.kill()
     other.wait()
+    shutil.rmtree("runs/x.unfinished")
     with reserved_default("x") as again:
         assert again == Path("runs/x")
 
