@@ -99,7 +99,8 @@ def error_interval(bins: Sequence[Bin]) -> Interval:
     """
     from scipy.optimize import brentq
 
-    confidence = np.array([row.confidence for row in bins])
+    # Softmax in float32 may be 1e-7 above 1.
+    confidence = np.minimum([row.confidence for row in bins], 1.0)
     counts = np.array([row.count for row in bins])
     shares, found = counts / counts.sum(), mean_difference(bins)
 

@@ -122,6 +122,11 @@ def test_of_a_single_image(confidence, right):
     assert (interval.low > 0) == (confidence == 1.0 and right == 0)
 
 
+def test_confidence_that_rounding_took_above_1():
+    interval = error_interval([Bin(1.0000001, 0.75, 4), Bin(1.0000001, 1.0, 4)])
+    assert 0 < interval.low < 0.125 < interval.high
+
+
 def test_it_is_the_same_every_time():
     assert len({error_interval(found_of(CONFIDENCE, 10, 3)) for _ in range(3)}) == 1
 
