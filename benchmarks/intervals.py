@@ -80,9 +80,13 @@ class Classifier:
         labels, probabilities = self.draw(20_000, np.random.default_rng(0))
         return float((probabilities.argmax(axis=1) == labels).mean())
 
-    def judge(self, images: int, seed: int) -> Evaluation:
+    def judge(self, images: int, seed: int, *, with_intervals: bool = True) -> Evaluation:
         names = [str(number) for number in range(self.classes)]
-        return figures(names, *self.draw(images, np.random.default_rng(seed)))
+        drawn = self.draw(images, np.random.default_rng(seed))
+        return figures(names, *drawn, with_intervals=with_intervals)
+
+    def truth(self, images: int) -> Evaluation:
+        return self.judge(images, seed=2**32, with_intervals=False)
 
 
 def find(classes: int, accuracy: float, rarest: float, confidence: float) -> Classifier:
@@ -109,7 +113,7 @@ def count(classifier: Classifier, truth: Evaluation, images: int, seed: int, hel
 
 
 def coverage(classifier: Classifier, images: int, simulations: int) -> Held:
-    truth = classifier.judge(_TRUTH, seed=2**32)
+    truth = classifier.truth(_TRUTH)
     held: Held = {name: [] for name in FIGURES}
     for seed in range(simulations):
         count(classifier, truth, images, seed, held)
@@ -118,7 +122,8 @@ def coverage(classifier: Classifier, images: int, simulations: int) -> Held:
 
 def mixed_coverage(simulations: int) -> Held:
     held: Held = {name: [] for name in FIGURES}
-    random = np.random.default_rng(0)
+    # Not 0, with which the intervals were made.
+    random = np.random.default_rng(1)
     for number in range(_MIXED_CLASSIFIERS):
         found = find(
             classes=int(random.choice([2, 3, 5, 10, 20, 50])),
@@ -126,10 +131,10 @@ def mixed_coverage(simulations: int) -> Held:
             rarest=float(random.choice([1, 2, 5])),
             confidence=math.exp(random.uniform(-1, 1) * math.log(1.25)),
         )
-        truth = found.judge(_MIXED_TRUTH, seed=2**32)
+        truth = found.truth(_MIXED_TRUTH)
         for seed in range(simulations // _MIXED_CLASSIFIERS):
             images = int(math.exp(random.uniform(math.log(60), math.log(1000))))
-            count(found, truth, images, 1000 * number + seed, held)
+            count(found, truth, images, 10**6 + 1000 * number + seed, held)
     return held
 
 

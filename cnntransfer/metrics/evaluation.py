@@ -87,6 +87,8 @@ def figures(
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     rejected: Sequence[tuple[str, str]] = (),
+    *,
+    with_intervals: bool = True,
 ) -> Evaluation:
     """Judge probabilities against labels.
 
@@ -95,6 +97,8 @@ def figures(
         labels: int64, shape (n,): the right classes; n is at least 1.
         probabilities: float32, shape (n, classes).
         rejected: Files that gave no probabilities, and why.
+        with_intervals: Whether to compute those of the figures of all classes together, which
+            takes most of the time.
     """
     judged = Judged(labels, probabilities)
     pairs = labels * judged.classes + judged.predicted
@@ -117,7 +121,9 @@ def figures(
             **({} if top5 is None else {"top5_accuracy": wilson(top5, len(judged))}),
             **_bootstrapped(judged, values),
             "calibration_error": error_interval(bins),
-        },
+        }
+        if with_intervals
+        else {},
         balanced_accuracy=values["balanced_accuracy"],
         macro_f1=values["macro_f1"],
         log_loss=values["log_loss"],
