@@ -503,12 +503,14 @@ class TestOutput:
     def test_existing_is_not_overwritten(self, refused, photos, bundle, tmp_path):
         (tmp_path / "there").mkdir()
         (tmp_path / "file").write_text("mine")
+        # Only --output has an --overwrite.
+        way_out = {"--output": ", or allow it with --overwrite.", "--show-input": "."}
         for command in output_commands(photos, bundle):
             for name in ("there", "file"):
                 refused(
                     ExitCode.OUTPUT,
                     f"{name} exists already and is not overwritten silently. "
-                    "Choose another --output, or allow it with --overwrite.",
+                    f"Choose another {command[-1]}{way_out[command[-1]]}",
                     *command,
                     name,
                 )
@@ -540,7 +542,7 @@ class TestOutput:
             refused(
                 ExitCode.OUTPUT,
                 "Expected a folder that can be written. Received: /proc (no such file or "
-                "directory when writing x). Choose another place with --output.",
+                f"directory when writing x). Choose another place with {command[-1]}.",
                 *command,
                 "/proc/x",
             )
