@@ -1,16 +1,21 @@
-"""Export to one LiteRT file, from image to probabilities, for a runtime without cnntransfer."""
+"""Export to one LiteRT file, from image to probabilities, for a runtime without cnntransfer.
+
+It has the signature of :mod:`.saved_model`.
+"""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..engines.conversion import convert
+from ..engines.conversion import convert_saved_model
 from ..engines.litert import LiteRTEngine
+from . import saved_model
 
 
 def write(bundle: Bundle, target: Path) -> None:
@@ -19,7 +24,9 @@ def write(bundle: Bundle, target: Path) -> None:
     if len(files) == 1:
         shutil.copyfile(files[0], target)
     else:
-        convert(bundle.load_keras(), target)
+        with tempfile.TemporaryDirectory() as folder:
+            saved_model.write(bundle, Path(folder))
+            convert_saved_model(Path(folder), target)
 
 
 def run(target: Path, images: NDArray[np.float32]) -> NDArray[np.float32]:

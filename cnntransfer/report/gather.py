@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -30,6 +31,8 @@ from .subject import Subject, name_of
 _SUBSETS = ("test", "val")
 #: Photos of each group of a reliability diagram, at least.
 _BIN = 10
+#: What stages are called that fit heads on features from several depths, of which one is kept.
+_OF_BLOCKS = re.compile(r"(?P<stage>.+) of \d+ blocks?")
 _REJECTED = 50
 
 
@@ -131,11 +134,24 @@ def _stages(
     recipe: Recipe | None, history: Sequence[Mapping[str, str]], undone: Sequence[str]
 ) -> Iterator[str]:
     unfrozen = {stage.name: stage.unfreeze for stage in recipe.stages} if recipe else {}
+    ends = {
+        **dict.fromkeys(_kept_depths(history), " (validated best: kept)"),
+        **dict.fromkeys(undone, " (no clear gain: undone)"),
+    }
     for name, rows in groupby(history, lambda row: row["stage"]):
         layers = str(unfrozen.get(name, "none"))
         what = "the new head" if layers == "none" else f"the head and the layers of {layers!r}"
-        ended = " (no clear gain: undone)" if name in undone else ""
-        yield f"{name}: {what}, {counted(len(list(rows)), 'epoch')}{ended}"
+        yield f"{name}: {what}, {counted(len(list(rows)), 'epoch')}{ends.get(name, '')}"
+
+
+def _kept_depths(history: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Of heads on features from one block, two and so on, those whose loss was the lowest."""
+    lowest: dict[str, tuple[float, str]] = {}
+    for row in history:
+        if match := _OF_BLOCKS.fullmatch(name := row["stage"]):
+            found = (float(row["val_loss"]), name)
+            lowest[match["stage"]] = min(lowest.get(match["stage"], found), found)
+    return (name for _, name in lowest.values())
 
 
 def _reliability(judged: HeldOut, subset: str, metadata: Mapping[str, Any]) -> Reliability | None:

@@ -160,7 +160,7 @@ def _is_better(
         return False
     observer.note(
         f"{title} in {_FASTER}: {ratio:.1f} times as fast as {REFERENCE} here, and the same on "
-        f"{counted(len(similar), 'held-out image')} (cosine of features at least "
+        f"{counted(len(similar), 'validation image')} (cosine of features at least "
         f"{similar.min():.4f})."
     )
     return True

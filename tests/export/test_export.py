@@ -13,11 +13,18 @@ from cnntransfer import export as export_module
 from cnntransfer.errors import BundleError, OutputError, UsageError
 from cnntransfer.export import FORMATS, TOLERANCE, export, get_format
 from cnntransfer.predict import predict
+from cnntransfer.training.run import run
+
+
+@pytest.fixture(scope="module")
+def bundle(lecture_recipe, tmp_path_factory):
+    """Of a small network; tests/real/test_agreement.py exports large ones."""
+    return run(lecture_recipe, tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="module")
 def exports(bundle, tmp_path_factory):
-    """The session's bundle in every format."""
+    """The bundle in every format."""
     folder = tmp_path_factory.mktemp("exports")
     return {name: export(bundle, name, folder / name) for name in FORMATS}
 
@@ -58,7 +65,7 @@ import json, sys
 import numpy as np
 from PIL import Image
 path, *files = sys.argv[1:]
-sizes = [Image.open(f).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR) for f in files]
+sizes = [Image.open(f).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR) for f in files]
 images = np.stack([np.asarray(image, np.float32) for image in sizes])
 {PROGRAMS[name]}
 assert not [name for name in {FORBIDDEN[name]!r} if name in sys.modules]
@@ -84,9 +91,21 @@ def test_what_is_written(exports, bundle, name):
     described = json.loads((result.folder / "input.json").read_text())
     assert described["input"] == bundle.metadata["input"]
     assert 0 <= result.largest_difference <= TOLERANCE
-    assert result.bytes > 1_000_000
+    assert result.bytes > 100_000
     assert str(result.artifact) in result.usage
     assert json.loads(json.dumps(result.to_dict()))["artifact"] == str(result.artifact)
+
+
+def test_signatures_are_named_after_what_goes_in_and_out(exports):
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    litert = Interpreter(str(exports["litert"].artifact))
+    names = {"inputs": ["image"], "outputs": ["probabilities"]}
+    assert litert.get_signature_list() == {"serving_default": names}
+    saved = tf.saved_model.load(str(exports["saved_model"].artifact))
+    assert list(saved.signatures) == ["serving_default"]
+    assert saved.serve(image=np.zeros((2, 28, 28, 3), np.float32))["probabilities"].shape == (2, 3)
 
 
 def test_the_keras_export_is_the_bundle_s_file(exports, bundle):
@@ -162,5 +181,5 @@ def test_the_picture_is_decoded_alike(photos, bundle):
     from cnntransfer.data.images import read
 
     path = photos / "red" / "red1.png"
-    plain = Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
+    plain = Image.open(path).convert("RGB").resize((28, 28), Image.Resampling.BILINEAR)
     assert np.array_equal(np.asarray(plain), read(path, bundle.input_spec))

@@ -162,7 +162,7 @@ def test_saved_classifier_agrees_after_reloading(backbone, tmp_path, forget_mode
 
 
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
-def test_smaller_images_are_refused(backbone, forget_models):
+def test_smaller_images_are_refused(backbone):
     with pytest.raises(ValueError, match="at least"):
         backbone.trunk(image_of(backbone.minimum_size - 1))
 

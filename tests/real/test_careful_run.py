@@ -3,7 +3,6 @@
 import pytest
 
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Recipe
 from cnntransfer.training import checkpoint_folder as checkpoint_module
 from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.run import resume, run
@@ -29,11 +28,9 @@ def _every_epoch(monkeypatch):
     monkeypatch.setattr(outcome_module, "write_trunk", convert_tuned)
 
 
-def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):
-    recipe = Recipe(data=str(photos)).override(
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(lecture_recipe, tmp_path):
+    recipe = lecture_recipe.override(
         {
-            "image_size": 32,
-            "batch_size": 8,
             "head.ensemble": 1,
             "class_weight": "balanced",
             "fresh_augmentation": True,
@@ -42,7 +39,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(photos, tmp_path):
             "batch_augmentation.mixup": 0.2,
             "batch_augmentation.cutmix": 1.0,
             "stages.head.epochs": 2,
-            "stages.finetune.unfreeze": "block12",
+            "stages.finetune.unfreeze": "conv2",
             "stages.finetune.epochs": 3,
             "stages.finetune.precision": "float32",
             "stages.finetune.jit_compile": "none",

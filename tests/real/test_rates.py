@@ -1,4 +1,4 @@
-"""Whole runs that look for their learning rates; they take long, with weights that are built in."""
+"""Whole runs that look for their learning rates, with a small network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from cnntransfer.progress import Observer
-from cnntransfer.recipe import Recipe, read_recipe
+from cnntransfer.recipe import read_recipe
 from cnntransfer.training import outcome as outcome_module
 from cnntransfer.training.rates import RATE_COLUMNS
 from cnntransfer.training.run import resume, run
@@ -41,16 +41,14 @@ def same(one, other):
     ],
     ids=["several heads, activations", "pixels, mixed"],
 )
-def test_a_run_writes_down_what_it_found(photos, tmp_path, monkeypatch, settings):
+def test_a_run_writes_down_what_it_found(lecture_recipe, tmp_path, monkeypatch, settings):
     """Also one that was stopped after it had looked; and its recipe gives the same without."""
     monkeypatch.setattr(outcome_module, "write_trunk", convert_tuned)
     monkeypatch.setattr("cnntransfer.training.checkpoint_folder.INTERVAL", 0.0)
-    recipe = Recipe(data=str(photos)).override(
+    recipe = lecture_recipe.override(
         {
-            "image_size": 32,
-            "batch_size": 8,
             "stages.head.epochs": 3,
-            "stages.finetune.unfreeze": "block13",
+            "stages.finetune.unfreeze": "conv2",
             "stages.finetune.epochs": 2,
             "stages.finetune.precision": "float32",
             "stages.finetune.jit_compile": "none",

@@ -140,6 +140,34 @@ def test_suspects_and_near_duplicates(odd):
     assert len(report.training.stages) == 2
 
 
+def test_of_heads_on_features_from_several_depths_the_kept_one_is_named(mine):
+    path, _ = mine
+    rows = [
+        {
+            "stage": stage,
+            "epoch": epoch,
+            "loss": 1,
+            "accuracy": 0.5,
+            "val_loss": loss,
+            "val_accuracy": 0.5,
+        }
+        for stage, losses in {
+            "head of 1 block": (0.9, 0.7),
+            "head of 2 blocks": (0.8, 0.6),
+            "head of 3 blocks": (0.65, 0.75),
+            "finetune": (0.5, 0.6),
+        }.items()
+        for epoch, loss in enumerate(losses, start=1)
+    ]
+    Bundle(path).write_table("history", list(rows[0]), rows)
+    assert gathered(path).training.stages == [
+        "head of 1 block: the new head, 2 epochs",
+        "head of 2 blocks: the new head, 2 epochs (validated best: kept)",
+        "head of 3 blocks: the new head, 2 epochs",
+        "finetune: the new head, 2 epochs",
+    ]
+
+
 def test_nobody_looked_for_suspects(small):
     galleries = gathered(small.path).galleries
     assert galleries.suspects is None

@@ -69,7 +69,7 @@ def test_faster_and_equal(choose):
     assert set(choice.sample) <= set(VALIDATION)
     assert notes == [
         "Features of 1000 views in bfloat16: 5.0 times as fast as float32 here, and the same on "
-        "32 held-out images (cosine of features at least 1.0000)."
+        "32 validation images (cosine of features at least 1.0000)."
     ]
 
 

@@ -73,6 +73,8 @@ def test_history_has_every_epoch(bundle):
     for stage in stages:
         assert [int(row["epoch"]) for row in stage] == list(range(1, len(stage) + 1))
         assert float(stage[-1]["loss"]) < float(stage[0]["loss"])
+    # Of these names, it knows which one was kept.
+    assert bundle.report_file.read_text().count("(validated best: kept)") == 1
 
 
 def test_parity_is_recorded(bundle):
