@@ -73,11 +73,11 @@ def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] =
         calibration: Images, uint8 (height, width, 3), whose activations give the ranges of an
             int8 version; without them the file computes in float32.
     """
-    tf = tensorflow()
+    tf, (image,) = tensorflow(), model.inputs
     # Not from_keras_model, which writes a SavedModel on the way: that takes four times as long.
     function = tf.function(
         lambda inputs: model(inputs, training=False),
-        input_signature=[tf.TensorSpec(model.input.shape, tf.float32, model.input.name)],
+        input_signature=[tf.TensorSpec(image.shape, tf.float32, image.name)],
         autograph=False,
     )
     with quiet():
