@@ -24,7 +24,7 @@ from ..recipe import Recipe
 from ..report import Subject
 from .advice import advice
 from .calibration import describe as describe_calibration
-from .calibration import fit_temperature
+from .calibration import fit_temperature, is_too_sure
 from .clock import Clock
 from .extraction import REFERENCE, TrunkSpec
 from .features import Features
@@ -99,7 +99,9 @@ def write(
         known = to_learn_from(dataset)
         rows, known_rows, parity = _write_trunk(outcome, bundle, trunk, held_out, known, observer)
         logits = trained.head.logits(rows)
-        temperature = fit_temperature(logits[subsets["val"]], labels[subsets["val"]])
+        temperature = fit_temperature(
+            logits[subsets["val"]], labels[subsets["val"]], too_sure=is_too_sure(outcome.recipe)
+        )
         head = trained.head.tempered(temperature)
         parity["head"] = write_classifier_and_head(
             bundle, head, trained.classifier, outcome.converted, rows

@@ -8,9 +8,9 @@ import pytest
 from cnntransfer.metrics import calibration_error
 from cnntransfer.models.head import softmax
 from cnntransfer.predict import predict
-from cnntransfer.recipe import read_recipe
+from cnntransfer.recipe import Recipe, read_recipe
 from cnntransfer.training import outcome as outcome_module
-from cnntransfer.training.calibration import fit_temperature
+from cnntransfer.training.calibration import fit_temperature, is_too_sure
 from cnntransfer.training.run import run
 
 
@@ -69,13 +69,43 @@ def test_a_certain_mistake_is_no_infinity():
     assert 0.9 < fit_temperature(logits, np.array([0, 0])) <= 10
 
 
+@pytest.mark.parametrize("images", [10, 40])
+def test_of_what_is_known_to_be_too_sure_few_images_need_not_convince(images):
+    truth = 1.7
+    cases = [case(images, truth, seed) for seed in range(60)]
+    plain = np.array([fit_temperature(*one) for one in cases])
+    known = np.array([fit_temperature(*one, too_sure=True) for one in cases])
+    assert np.mean(plain == 1) > 0.2
+    assert (known > 1).all()
+    off = [np.abs(np.log(found / truth)).mean() for found in (plain, known)]
+    assert off[1] < 0.75 * off[0]
+
+
+def test_many_images_that_are_right_convince_all_the_same():
+    found = fit_temperature(*case(4000, 1.0), too_sure=True)
+    assert found == pytest.approx(1.0, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, False),
+        ({"head.units": 8}, True),
+        ({"head.units": 8, "head.ensemble": 3}, False),
+        ({"head.units": 8, "stages.head.label_smoothing": 0.1}, False),
+    ],
+)
+def test_heads_with_hidden_layers_are_too_sure(settings, expected):
+    assert is_too_sure(Recipe().override(settings)) is expected
+
+
 # ---- In a run
 
 
 @pytest.fixture
 def halved(monkeypatch):
     """Whatever the validation images say."""
-    monkeypatch.setattr(outcome_module, "fit_temperature", lambda *_: 2.0)
+    monkeypatch.setattr(outcome_module, "fit_temperature", lambda *_, **__: 2.0)
 
 
 def probabilities(bundle):

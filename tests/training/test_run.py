@@ -165,7 +165,7 @@ def finetuned(photos, tmp_path_factory):
     notes = Notes()
     with pytest.MonkeyPatch.context() as patch:
         # Six validation images would not convince it of any.
-        patch.setattr(outcome_module, "fit_temperature", lambda *_: TEMPERATURE)
+        patch.setattr(outcome_module, "fit_temperature", lambda *_, **__: TEMPERATURE)
         return run(recipe, folder / "bundle", observer=notes), notes.said
 
 
