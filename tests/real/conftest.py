@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 _SHARED = Path(os.environ.get("CNNTRANSFER_SHARED") or Path(__file__).parents[2].parent / "shared")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of few tests have the long ones: first, so that no process works alone at the end."""
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: counts[item.path])
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import time
 import pytest
 
 SETTINGS = (
-    *("--backbone", "mobilenet_v2", "--image-size", "128", "--epochs", "30"),
+    *("--backbone", "mobilenet_v2", "--image-size", "96", "--epochs", "30"),
     *("--views", "2", "--batch-size", "16"),
-    *("--unfreeze", "block14", "--finetune-epochs", "8", "--finetune-learning-rate", "1e-3"),
+    *("--unfreeze", "block14", "--finetune-epochs", "5", "--finetune-learning-rate", "1e-3"),
 )
 #: KILLS=10 takes some minutes.
 KILLS = int(os.environ.get("KILLS", "3"))
