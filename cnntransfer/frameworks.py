@@ -94,6 +94,10 @@ def tensorflow() -> Any:
 def _import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    # TensorFlow adds types to a table of NumPy's that this module goes through when it is imported,
+    # by SciPy for one. That must not be on another thread at the same time.
+    import numpy.ma  # noqa: F401
+
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

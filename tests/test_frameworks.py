@@ -36,6 +36,34 @@ def test_quiet_ends_with_an_error_and_nests(capfd):
     assert capfd.readouterr().out == "after\n"
 
 
+_WITHOUT_TENSORFLOW = """
+import sys
+from cnntransfer import frameworks
+from cnntransfer.errors import MissingDependencyError
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow":
+            print("numpy.ma" in sys.modules)
+            raise ImportError(name)
+
+assert "numpy.ma" not in sys.modules
+sys.meta_path.insert(0, Finder())
+try:
+    frameworks.tensorflow()
+except MissingDependencyError:
+    print("missing")
+"""
+
+
+def test_what_goes_through_numpy_s_types_is_imported_before_tensorflow_changes_them():
+    """Else SciPy, imported on another thread, may find them changed while it does."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TENSORFLOW], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "missing"]
+
+
 def test_quiet_from_threads_restores_the_streams(capfd):
     def hush():
         for _ in range(50):
