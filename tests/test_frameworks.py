@@ -44,15 +44,15 @@ from cnntransfer.errors import MissingDependencyError
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "tensorflow":
-            print("numpy.ma" in sys.modules)
+            found.append("numpy.ma" in sys.modules)
             raise ImportError(name)
 
-assert "numpy.ma" not in sys.modules
+found = ["numpy.ma" in sys.modules]
 sys.meta_path.insert(0, Finder())
 try:
     frameworks.tensorflow()
 except MissingDependencyError:
-    print("missing")
+    print(*found)
 """
 
 
@@ -61,7 +61,7 @@ def test_what_goes_through_numpy_s_types_is_imported_before_tensorflow_changes_t
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TENSORFLOW], capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == ["True", "missing"]
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_quiet_from_threads_restores_the_streams(capfd):
