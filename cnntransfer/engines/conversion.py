@@ -34,6 +34,9 @@ from .parity import check_parity, compared
 
 _LITERT, _KERAS, _DESCRIPTION = "trunk.tflite", "trunk.keras", "trunk.json"
 _PROBES = 2
+#: Constants take a quarter of the time of a SavedModel on the way, and 1.6 times the memory: of
+#: ConvNeXtBase, with 88 million, 5.5 GB instead of 3.4. Larger networks go the slower way.
+_MANY_PARAMETERS = 60_000_000
 
 
 @dataclass(frozen=True)
@@ -73,17 +76,11 @@ def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] =
         calibration: Images, uint8 (height, width, 3), whose activations give the ranges of an
             int8 version; without them the file computes in float32.
     """
-    tf, (image,) = tensorflow(), model.inputs
-    # Not from_keras_model, which writes a SavedModel on the way: that takes four times as long.
-    function = tf.function(
-        lambda inputs: model(inputs, training=False),
-        input_signature=[tf.TensorSpec(image.shape, tf.float32, image.name)],
-        autograph=False,
-    )
-    with quiet():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [function.get_concrete_function()]
-        )
+    tf = tensorflow()
+    if model.count_params() > _MANY_PARAMETERS:
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    else:
+        converter = _of_constants(model)
     if len(calibration):
 
         def images() -> Iterator[list[NDArray[np.float32]]]:
@@ -93,6 +90,18 @@ def convert(model: Any, target: Path, calibration: Sequence[NDArray[np.uint8]] =
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = images
     _write(converter, target)
+
+
+def _of_constants(model: Any) -> Any:
+    """A converter of a traced function whose weights are constants; no SavedModel is written."""
+    tf, (image,) = tensorflow(), model.inputs
+    function = tf.function(
+        lambda inputs: model(inputs, training=False),
+        input_signature=[tf.TensorSpec(image.shape, tf.float32, image.name)],
+        autograph=False,
+    )
+    with quiet():
+        return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
 
 
 def convert_saved_model(folder: Path, target: Path) -> None:

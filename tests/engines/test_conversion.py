@@ -83,6 +83,14 @@ def test_both_files_compute_what_the_model_computes(convert):
     np.testing.assert_allclose(np.asarray(loaded(images)), expected, atol=1e-5)
 
 
+def test_large_networks_go_another_way_to_the_same_numbers(tmp_path, monkeypatch):
+    conversion.convert(build(), tmp_path / "small")
+    monkeypatch.setattr(conversion, "_of_constants", None)  # Would fail.
+    monkeypatch.setattr(conversion, "_MANY_PARAMETERS", 1000)
+    conversion.convert(build(), tmp_path / "large")
+    assert np.array_equal(features(tmp_path / "small"), features(tmp_path / "large"))
+
+
 @pytest.mark.parametrize("name", ["trunk.tflite", "trunk.keras"])
 @pytest.mark.parametrize("damage", ["cut off", "changed", "gone"])
 def test_a_damaged_file_is_made_again(convert, name, damage):
