@@ -25,10 +25,11 @@ WEIGHTS = {
 
 def process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple:
     """Run a command; returns its seconds (start and end of the process included) and stdout."""
+    variables = {**os.environ, **(environment or {})}
+    # Libraries are installed with their bytecode. Ours is kept, too, as it is by default.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.perf_counter()
-    done = subprocess.run(
-        command, env={**os.environ, **(environment or {})}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     seconds = time.perf_counter() - started
     if done.returncode not in (0, 9):
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")

@@ -3,6 +3,7 @@
 ::
 
     trunks/NAME/              a network converted for LiteRT
+    packed/NAME/              its weights as this processor wants them
     imagenet/NAME/            a bare network as a bundle
     features/STORE/SEGMENT/   features of images, see rows.py
     thumbnails/STORE/SEGMENT/ small pictures of images
@@ -37,6 +38,7 @@ KINDS = {
     "activations": ("inner activations of images, which --unfreeze learns from", 2),
     "thumbnails": ("small pictures of images, by which near-duplicates are found", 2),
     "trunks": ("pretrained networks converted for this machine", 1),
+    "packed": ("weights of networks as this processor wants them", 1),
     "imagenet": ("pretrained networks with their ImageNet classes", 1),
 }
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -181,6 +181,30 @@ def litert_interpreter() -> Any:
     return _litert("interpreter").Interpreter
 
 
+def litert_compiled() -> Any:
+    """LiteRT's newer interface, the module of ``CompiledModel``, ``Options`` and ``CpuOptions``.
+
+    Raises:
+        MissingDependencyError: ai-edge-litert is not installed, or too old.
+    """
+    module = _litert("compiled_model")
+    if not hasattr(module, "CpuOptions"):
+        raise MissingDependencyError(
+            f"This needs a newer LiteRT. Received: ai-edge-litert {litert_version()}. "
+            "Install one with: pip install -U ai-edge-litert"
+        )
+    return module
+
+
+def litert_version() -> str:
+    """The version of LiteRT, such as ``2.3.0``.
+
+    Raises:
+        MissingDependencyError: ai-edge-litert is not installed.
+    """
+    return str(_litert("").__version__)
+
+
 def litert_schema() -> Any:
     """The module of the classes that a LiteRT file is made of; it loads no interpreter.
 
@@ -192,7 +216,7 @@ def litert_schema() -> Any:
 
 def _litert(name: str) -> Any:
     try:
-        return importlib.import_module(f"ai_edge_litert.{name}")
+        return importlib.import_module(f"ai_edge_litert.{name}".rstrip("."))
     except ImportError as error:
         raise MissingDependencyError(
             f"This command needs LiteRT, which cannot be imported ({error}). "

@@ -121,15 +121,22 @@ def workers_for(images: int) -> int:
     return min(available_cores(), max(1, images))
 
 
-def engine_for(bundle: Bundle, images: int) -> LiteRTEngine:
+def engine_for(bundle: Bundle, images: int, *, packed: bool = False) -> LiteRTEngine:
     """The bundle's files, loaded for so many images.
+
+    Args:
+        bundle: What to run.
+        images: How many images are going to be run.
+        packed: Load the network of a single image as :mod:`.engines.packed` does. LiteRT then
+            writes a few lines to stderr when Python is taken down.
 
     Raises:
         BundleError: the bundle is damaged.
     """
     # One image is fastest with all cores inside it, many with one core each.
     workers = workers_for(images)
-    return LiteRTEngine(bundle.litert_files, workers, available_cores() // workers)
+    digests = bundle.digests if packed and images == 1 else {}
+    return LiteRTEngine(bundle.litert_files, workers, available_cores() // workers, digests)
 
 
 def expand(arguments: Iterable[str | Path]) -> list[Path]:

@@ -60,6 +60,7 @@ LAYERS = (
         "rows",
         "progress",
         "parallel",
+        "processor",
         "frameworks",
     ),
     ("data",),

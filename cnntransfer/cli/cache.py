@@ -6,8 +6,10 @@ import datetime
 
 import click
 
+from .. import cache
 from ..errors import ExitCode
 from ..settings import Rule
+from ..storage import cache_folder
 from .console import Console, echo, print_json, print_table
 from .options import as_json, checked, example, with_console
 
@@ -24,7 +26,7 @@ from .options import as_json, checked, example, with_console
     metavar="[KIND|all]",
     callback=checked(
         "--clear",
-        Rule(str, choices=("all", "features", "activations", "thumbnails", "trunks", "imagenet")),
+        Rule(str, choices=("all", *cache.KINDS)),
     ),
     help="Delete what is kept of a kind.",
 )
@@ -39,9 +41,6 @@ def command(clear: str | None, trim: bool, as_json: bool, console: Console) -> i
     again. The folder is CNNTRANSFER_CACHE or the platform's own; when it grows beyond
     CNNTRANSFER_CACHE_LIMIT (10GB), what was not used for longest goes.
     """
-    from .. import cache
-    from ..storage import cache_folder
-
     limit = cache.limit()
     freed = 0
     if clear:

@@ -10,10 +10,10 @@ import click
 
 from ..errors import DataError, ExitCode, ImageError, counted
 from ..explain import METHODS, Of, Options, get_method
-from ..explain.methods import EXPLANATIONS
 from ..explain.options import option_name
 from .console import Console, echo, percent, print_json, shell_word
 from .options import (
+    EXPLANATIONS,
     NON_EMPTY,
     SectionedCommand,
     as_json,

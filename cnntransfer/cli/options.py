@@ -14,6 +14,8 @@ from .console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+#: Where explanations are written, if nothing else is said.
+EXPLANATIONS = "explanations"
 #: Width of the options' names in ``--help``; longer ones get a line of their own.
 _FIRST_COLUMN = 30
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import DataError, ExitCode, ImageError, UsageError, counted
-from ..explain.methods import EXPLANATIONS, class_method
 from ..settings import Rule
 from ..storage import check_apart
 from .console import Console, echo, json_text, percent
-from .options import NON_EMPTY, as_json, checked, example, with_console
+from .options import EXPLANATIONS, NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
@@ -100,7 +99,7 @@ def command(
     """
     if as_json and as_csv:
         raise UsageError("Expected --json or --csv. Received: both. Choose one.")
-    from ..predict import expand, predict
+    from ..predict import engine_for, expand, predict
     from ..pretrained import DEFAULT, open_model
 
     if explain_output and not explain:
@@ -126,7 +125,8 @@ def command(
     def watched() -> Iterator[Prediction]:
         nonlocal beyond
         with console.task_with_lines("Predicting", total=len(paths)) as advance:
-            for prediction in predict(bundle, paths, boundary=boundary):
+            engine = engine_for(bundle, len(paths), packed=True)
+            for prediction in predict(bundle, paths, engine, boundary):
                 advance(1)
                 beyond += bool(prediction.unknown)
                 if prediction.rejected is not None:
@@ -165,6 +165,7 @@ def command(
 def _drawing(method: str, output: str | None, images: Sequence[str]) -> tuple[Method, Folder]:
     """How answers are explained, and where to; pictures that are there already are replaced."""
     from ..explain.files import Folder
+    from ..explain.methods import class_method
 
     chosen = class_method(method)
     target = Path(output or EXPLANATIONS).expanduser()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import BundleError
 from ..frameworks import litert_interpreter, quiet
 from ..parallel import ordered_map
+from .packed import PackedNetwork, open_packed
 
 Item = TypeVar("Item")
 
@@ -45,18 +47,25 @@ class LiteRTEngine:
         files: LiteRT files, each with one input and one output and a batch dimension of 1.
         workers: How many calls of :meth:`run` may go on at the same time.
         threads: Processor threads inside each call.
+        digests: SHA-256 of files by path; these are loaded with packed weights from the user's
+            cache where that is faster (:mod:`.packed`), which is for one worker only.
 
     Raises:
         BundleError: a file is damaged.
     """
 
-    def __init__(self, files: Sequence[Path], workers: int = 1, threads: int = 1) -> None:
+    def __init__(
+        self,
+        files: Sequence[Path],
+        workers: int = 1,
+        threads: int = 1,
+        digests: Mapping[Path, str] = MappingProxyType({}),
+    ) -> None:
         self._workers = workers
-        self._chains: queue.SimpleQueue[list[_Step]] = queue.SimpleQueue()
-        interpreter = litert_interpreter()
+        self._chains: queue.SimpleQueue[list[_Step | PackedNetwork]] = queue.SimpleQueue()
         with quiet():
             for _ in range(workers):
-                self._chains.put([_Step(interpreter, file, threads) for file in files])
+                self._chains.put([_load(file, threads, digests.get(file)) for file in files])
 
     def run(self, array: NDArray[Any]) -> Outputs:
         """Run one image, uint8 (height, width, 3), or one vector of features, float32 (d,)."""
@@ -75,10 +84,16 @@ class LiteRTEngine:
         return ordered_map(lambda item: self.run(make(item)), items, self._workers)
 
 
+def _load(file: Path, threads: int, digest: str | None) -> _Step | PackedNetwork:
+    packed = None if digest is None else open_packed(file, digest, threads)
+    return packed or _Step(file, threads)
+
+
 class _Step:
     """One interpreter of one file."""
 
-    def __init__(self, interpreter: Any, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, threads: int) -> None:
+        interpreter = litert_interpreter()
         try:
             self._interpreter = interpreter(model_path=str(file), num_threads=threads)
             self._interpreter.allocate_tensors()

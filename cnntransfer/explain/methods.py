@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from .subject import Subject
 
 
-#: Where explanations are written, if nothing else is said.
-EXPLANATIONS = "explanations"
-
-
 class Of(Enum):
     """What a method explains."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import processor
 from ..data.fitting import InputSpec
 from ..data.views import Request, Views
 from ..engines.keras import KerasEngine
@@ -121,11 +121,7 @@ def _has_bfloat16() -> bool:
 
     Without them TensorFlow computes in it, but slower than in float32.
     """
-    try:
-        said = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return not _BFLOAT16_FLAGS.isdisjoint(said.split())
+    return not _BFLOAT16_FLAGS.isdisjoint(processor.features())
 
 
 def choose_stage_precision(model: Any, views: Views, observer: Observer = SILENT) -> str:

@@ -133,6 +133,18 @@ class TestPredict:
         assert lines[1].endswith(" %  red")
         assert len(lines) == 4
 
+    def test_a_network_s_packed_weights_change_nothing(self, cli, some, monkeypatch, tmp_path):
+        command, files = some
+        plain = cli(*command, files[0])
+        monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path))
+        monkeypatch.setattr("cnntransfer.engines.packed._WORTH_BYTES", 1_000_000)
+        assert cli(*command, files[0]) == plain  # Packed.
+        assert cli(*command, files[0]) == plain  # Taken from the cache.
+        kinds = {
+            kind["kind"]: kind["entries"] for kind in json.loads(cli("cache", "--json")[1])["kinds"]
+        }
+        assert kinds["packed"] == 1
+
     def test_several_images_keep_their_order(self, cli, some, photos):
         command, files = some
         code, out, err = cli(*command, *files)

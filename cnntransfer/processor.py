@@ -1,0 +1,26 @@
+"""What the processor can do."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from pathlib import Path
+
+
+@functools.cache
+def features() -> frozenset[str]:
+    """The processor's instruction sets in Linux' words, such as ``avx2`` or ``asimd``.
+
+    Elsewhere, or where Linux does not say, what Python knows of the processor: its architecture
+    and its name.
+    """
+    # All cores are alike; what the first says is enough, and there may be hundreds.
+    try:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as said:
+            for line in said:
+                name, _, value = line.partition(":")
+                if name.strip() in ("flags", "Features"):
+                    return frozenset(value.split())
+    except OSError:
+        pass
+    return frozenset(filter(None, (platform.machine(), platform.processor())))
