@@ -76,6 +76,7 @@ def test_an_image_that_cannot_be_read_is_in_no_row(bundle, other_bundle, photos,
     assert [answers.probabilities[name].shape for name in answers.models] == [(28, 3), (28, 4)]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(bundle, photos, tmp_path):
     """But for names and rows. One image as the network sees it has 12 KB."""
     files = sorted(photos.rglob("*.png"))

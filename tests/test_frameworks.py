@@ -99,6 +99,7 @@ def test_debugging_hides_nothing(capfd, monkeypatch):
     assert capfd.readouterr().out == "detail\n"
 
 
+@pytest.mark.slow
 def test_importing_keras_and_litert_prints_nothing():
     script = (
         "import warnings; warnings.simplefilter('error')\n"

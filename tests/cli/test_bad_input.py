@@ -814,6 +814,7 @@ def process(*arguments: object, env: dict[str, str] | None = None, **options):
 
 
 class TestEnvironment:
+    @pytest.mark.slow
     def test_another_keras_backend(self, bundle, tmp_path):
         arguments = ("export", bundle.path, "--format", "keras", "-o", tmp_path / "out")
         finished = process(*arguments, env={"KERAS_BACKEND": "torch"})
@@ -930,6 +931,7 @@ class TestInterruption:
             (TWICE, "SIGHUP"),
         ],
     )
+    @pytest.mark.slow
     def test_leaves_nothing_but_what_was_trained(
         self, photos, tmp_path, tmp_path_factory, monkeypatch, places, name
     ):

@@ -565,6 +565,7 @@ class TestCache:
         assert "Did you mean 'features'?" in err
 
 
+@pytest.mark.slow
 def test_benchmark(cli, monkeypatch):
     monkeypatch.setattr("cnntransfer.benchmark._MEASURED_SECONDS", 0.01)
     monkeypatch.setattr("cnntransfer.benchmark.WAYS", (("LiteRT", "float32"),))

@@ -39,6 +39,7 @@ def test_why_a_bundle_says_what_it_says(cli, bundle, photos):
 
 
 @pytest.mark.parametrize("name", METHODS)
+@pytest.mark.slow
 def test_every_method_of_a_bundle(cli, bundle, photos, name):
     """As pictures, as numbers, and as JSON that says where they are."""
     images = {
@@ -82,6 +83,7 @@ def test_a_class_of_ones_own(cli, bundle, photos):
     )
 
 
+@pytest.mark.slow
 def test_a_layer_of_ones_own(cli, bundle, photos):
     image = photos / "red" / "red1.png"
     arguments = ("explain", bundle.path, image, "--json", "--overwrite", "--layer")
@@ -132,6 +134,7 @@ def test_wrong_words(cli, arguments, code, message):
     assert not Path("explanations").exists()
 
 
+@pytest.mark.slow
 def test_pictures_are_not_replaced_unasked(cli):
     arguments = ("explain", "mobilenet", "--method", "filters")
     assert cli(*arguments)[0] == ExitCode.OK
@@ -141,6 +144,7 @@ def test_pictures_are_not_replaced_unasked(cli):
     assert cli(*arguments, "--overwrite")[0] == ExitCode.OK
 
 
+@pytest.mark.slow
 def test_predict_draws_why(cli, bundle, photos):
     images = [photos / "red" / "red1.png", photos / "red" / "red2.png"]
     code, out, err = cli("predict", "-m", bundle.path, *images, "--explain", "occlusion")
@@ -225,6 +229,7 @@ def test_occlusion_needs_no_tensorflow(bundle, photos):
     assert imported(*arguments) == "code 0 imported"
 
 
+@pytest.mark.slow
 def test_names_are_what_they_are_for_predict(cli, bundle, monkeypatch):
     """Case and dashes do not matter, a folder comes before a network, and slips are named."""
     code, out, _ = cli("explain", "MobileNet", "--method", "filters", "--json", "-o", "network")

@@ -123,6 +123,7 @@ def test_too_few_photos(refused, bundle, photo, method, message):
     refused(ExitCode.DATA, message, bundle.path, photo, "--method", method)
 
 
+@pytest.mark.slow
 def test_names_that_mean_something_elsewhere(cli, bundle, tmp_path):
     """In matplotlib's formulas, HTML, shells and paths; two that are the same."""
     names = ("<b>$x$", "日本語", "$\\frac{$", "new\nline", "-dash", "x" * 200, "blue")

@@ -10,6 +10,8 @@ from cnntransfer.errors import ExitCode
 from cnntransfer.recipe import Recipe
 from tests.conftest import Notes, make_photos
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run_and_notes(tmp_path_factory):

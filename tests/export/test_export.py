@@ -58,6 +58,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.slow
 def test_a_program_without_cnntransfer_gets_what_predict_gives(exports, bundle, photos, name):
     paths = [photos / colour / f"{colour}1.png" for colour in ("red", "green")]
     program = f"""

@@ -102,6 +102,7 @@ def test_nothing_overflows():
     assert math.isfinite(of_loss(1e-6, np.array([0.0, 1.0]), 2, 0.1).high)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth():
     """200 simulations; ``benchmarks/intervals.py`` has 1,000 of more settings."""
     simulations, images, classes = 200, 100, 3

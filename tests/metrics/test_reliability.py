@@ -82,6 +82,7 @@ def found_of(accuracy, count, seed):
 
 
 @pytest.mark.parametrize(("error", "count"), [(0.0, 4), (0.03, 20), (0.2, 4)])
+@pytest.mark.slow
 def test_it_holds_the_error_as_often_as_it_says(error, count):
     # Too sure by as much in every bin, which is not how the interval's classifiers are.
     intervals = [error_interval(found_of(CONFIDENCE - error, count, seed)) for seed in range(60)]

@@ -134,6 +134,7 @@ def mobilenet(tmp_path_factory):
     ("name", "head"),
     [*(("small", head) for head in HEADS), ("mobilenet", "all")],
 )
+@pytest.mark.slow
 def test_the_file_is_the_one_that_keras_writes_and_loads(name, head, request, tmp_path):
     trunk, trunk_file = request.getfixturevalue(name)
     head = make_head(HEADS[head], trunk.model.output.shape[1])
@@ -211,6 +212,7 @@ def test_weights_that_are_larger_than_the_first_zip_format_allows(small, tmp_pat
     assert_same_file(tmp_path / "large.keras", tmp_path / "ours.keras")
 
 
+@pytest.mark.slow
 def test_a_trunk_with_branches(tmp_path):
     backbone = get_backbone("mobilenet_v2")
     trunk = build_trunk(backbone, (64, 64), "max", find_weights(backbone, "none"))

@@ -263,6 +263,7 @@ def test_the_layers_above_a_cut_run_on_one_tensor():
 
 # Keras 3.15 saves variables in a way that NumPy 2 deprecates.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.slow
 def test_efficientnet_with_loaded_weights_computes_what_keras_computes(tmp_path, monkeypatch):
     from keras.src.utils import file_utils
 

@@ -70,6 +70,7 @@ def test_the_contract_of_input_and_output(classifier):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.slow
 def test_features_are_those_of_keras_with_its_own_preprocessing(pooling):
     k = keras()
     file = find_weights(MOBILENET)
@@ -99,6 +100,7 @@ def test_features_of_several_blocks_are_those_at_their_ends(pooling):
     ("blocks", "parts"),
     [(2, ()), (3, ((2, 1, 1024), (512,))), (4, ((2, 1, 1024), (512,), (512,)))],
 )
+@pytest.mark.slow
 def test_features_of_lower_blocks_go_around_the_waist(blocks, parts):
     """The map at the cut is pooled above it; of those below, what pooling made of them is kept."""
     trunk = build_trunk(MOBILENET, (64, 48), "avg", find_weights(MOBILENET), blocks)
@@ -255,6 +257,7 @@ def test_the_digest_is_that_of_the_numbers(trunk):
         ("resnet50", "8", (2, 2, 2048)),
     ],
 )
+@pytest.mark.slow
 def test_the_two_halves_compute_what_the_whole_does(name, unfreeze, shape):
     backbone = get_backbone(name)
     side = max(backbone.minimum_size, 33)

@@ -234,6 +234,7 @@ def test_a_download_is_found_in_keras_cache(places, monkeypatch):
 # ---- Random weights
 
 
+@pytest.mark.slow
 def test_random_weights_follow_the_seed():
     digests = [
         build_trunk(SMALL, (32, 32), "avg", find_weights(SMALL, "none", seed=seed)).digest
@@ -261,6 +262,7 @@ def full():
 
 
 @pytest.mark.parametrize("layout", ["weights", "legacy model", "legacy weights", "legacy notop"])
+@pytest.mark.slow
 def test_every_layout_gives_the_same_features(full, layout, tmp_path, caplog):
     k = keras()
     last = full.get_layer("conv_pw_13_relu").output

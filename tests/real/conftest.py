@@ -12,7 +12,13 @@ _SHARED = Path(os.environ.get("CNNTRANSFER_SHARED") or Path(__file__).parents[2]
 
 
 def pytest_collection_modifyitems(items):
-    """Files of few tests have the long ones: first, so that no process works alone at the end."""
+    """All of these are slow.
+
+    Files of few tests have the long ones: first, so that no process works alone at the end.
+    """
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
     counts = Counter(item.path for item in items)
     items.sort(key=lambda item: counts[item.path])
 

@@ -141,6 +141,7 @@ def test_the_same_run_gives_the_same_page(odd, source):
     assert render(gather(Subject.of(odd))) == source
 
 
+@pytest.mark.slow
 def test_200_classes_weigh_at_most_10_mb(tmp_path):
     """With more photos than there is room for."""
     names = [f"species {number:03} {'x' * 60}" for number in range(200)]

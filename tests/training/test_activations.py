@@ -25,6 +25,8 @@ from cnntransfer.training.activations import Activations
 from cnntransfer.training.run import run
 from tests.conftest import Notes, convert_tuned
 
+pytestmark = pytest.mark.slow
+
 MOBILENET = get_backbone("mobilenet")
 DIGESTS = [f"{number:064x}" for number in range(MOBILENET.layers)]
 DESCRIPTION = {"network": "mobilenet", "precision": "float32"}

@@ -50,6 +50,7 @@ def assert_equal(one, other):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_images_and_labels_stay_what_they_are():
     batches, _ = augmented(20)
     for images, shares in batches:
@@ -62,6 +63,7 @@ def test_images_and_labels_stay_what_they_are():
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1])
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_the_state_is_all_that_goes_on(seed):
     whole, _ = augmented(5, seed)
     start, state = augmented(2, seed, state=state_of(BatchAugmenter(EVERYTHING, seed).variables))

@@ -113,6 +113,7 @@ def probabilities(bundle):
     return np.array([[float(row[f"p_{name}"]) for name in bundle.class_names] for row in rows])
 
 
+@pytest.mark.slow
 def test_every_file_of_a_bundle_has_the_temperature(small_recipe, bundle, photos, tmp_path, halved):
     cooler = run(small_recipe, tmp_path / "cooler")
     assert bundle.metadata["calibration"]["temperature"] != 2
@@ -150,6 +151,7 @@ def check_files(bundle, photos):
     np.testing.assert_allclose(in_keras, in_litert, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_too_modest_heads_become_surer_and_do_so_again(small_recipe, photos, tmp_path):
     recipe = small_recipe.override({"stages.head.label_smoothing": 0.5, "validation_split": 0.5})
     modest = run(recipe, tmp_path / "modest")

@@ -19,6 +19,8 @@ from cnntransfer.training.precision import Choice
 from cnntransfer.training.sources import Feed, StreamSource
 from cnntransfer.training.stages import fit_if_better
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
 IMAGES = RANDOM.integers(0, 256, (20, 12, 10, 3), dtype=np.uint8)

@@ -139,6 +139,7 @@ def assert_same(bundle, whole):
 # ---- Going on
 
 
+@pytest.mark.slow
 def test_stopped_again_and_again(recipe, whole, tmp_path, cli):
     target = tmp_path / "a run"
     stop(recipe, target, "head", 2)
@@ -154,6 +155,7 @@ def test_stopped_again_and_again(recipe, whole, tmp_path, cli):
     assert_same(cnntransfer.load(target).bundle, whole)
 
 
+@pytest.mark.slow
 def test_stopped_while_the_bundle_is_written(stopped, whole, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -206,6 +208,7 @@ script()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.slow
 def test_killed(recipe, whole, tmp_path):
     """While the first epoch of the second stage is written; tests/real has other moments."""
     config = tmp_path / "recipe.yaml"
@@ -230,6 +233,7 @@ def test_killed(recipe, whole, tmp_path):
     assert_same(bundle, whole)
 
 
+@pytest.mark.slow
 def test_a_stage_that_was_undone_is_not_said_to_be_trained(recipe, tmp_path):
     """Interrupted or not."""
     recipe = recipe.override({"stages.finetune.min_delta": 10})
@@ -315,6 +319,7 @@ def test_faster_arithmetic_is_still_judged_after_training(small_recipe, tmp_path
     assert second.epochs == [("head", 2), ("head", 3)]
 
 
+@pytest.mark.slow
 def test_the_head_is_judged_before_layers_are_unfrozen(recipe, tmp_path, no_good):
     """Otherwise the stage would be run twice; and it adapts to its own arithmetic anyway."""
     watched = Listener()
@@ -330,6 +335,7 @@ def test_the_head_is_judged_before_layers_are_unfrozen(recipe, tmp_path, no_good
     assert rates[0] == rates[1]
 
 
+@pytest.mark.slow
 def test_a_stage_that_began_on_pixels_stays_there(recipe, tmp_path, monkeypatch):
     """Activations are dearer to be without: there may be no room for them any more."""
     monkeypatch.setattr(unfrozen.Activations, "prepare", lambda *_: False)
@@ -560,6 +566,7 @@ def test_settings_beside_it(cli, arguments, received):
 @pytest.mark.parametrize(
     ("number", "name", "size"), [(1, "head", 0), (2, "finetune", 100), (2, "finetune", -1)]
 )
+@pytest.mark.slow
 def test_a_damaged_stage_is_done_again(whole, stopped, number, name, size):
     file = unfinished(stopped) / f"stage{number}.npz"
     file.write_bytes(file.read_bytes()[:size])

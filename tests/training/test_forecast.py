@@ -17,6 +17,8 @@ from cnntransfer.training.extraction import Extractor, TrunkSpec
 from cnntransfer.training.forecast import Forecast, settle
 from tests.conftest import Notes
 
+pytestmark = pytest.mark.slow
+
 MOBILENET = get_backbone("mobilenet")
 
 

@@ -16,6 +16,8 @@ from cnntransfer.training.objective import Objective
 from cnntransfer.training.sources import Feed, StreamSource
 from tests.conftest import Notes
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(0, 3, 20)
 IMAGES = RANDOM.integers(0, 256, (20, 6, 5, 3), dtype=np.uint8)

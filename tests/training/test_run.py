@@ -169,6 +169,7 @@ def finetuned(photos, tmp_path_factory):
         return run(recipe, folder / "bundle", observer=notes), notes.said
 
 
+@pytest.mark.slow
 def test_finetuning_changes_the_unfrozen_layers_only(finetuned, bundle):
     tuned, _ = finetuned
     assert tuned.trunk_file.read_bytes() != bundle.trunk_file.read_bytes()
@@ -265,6 +266,7 @@ def test_what_another_run_wrote_meanwhile_is_not_replaced(small_recipe, tmp_path
 # ---- Failing
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_cleared_meanwhile_is_no_error(small_recipe, bundle, tmp_path, monkeypatch):
     monkeypatch.setenv("CNNTRANSFER_CACHE", str(tmp_path / "cache"))
     wanted = run_module.fit_unfrozen
