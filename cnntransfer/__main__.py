@@ -35,7 +35,7 @@ def script() -> None:
     if _SLOW_TO_LEAVE in sys.modules or code == _INTERRUPTED:
         # Nothing needs that they are taken down: every file is closed by now.
         # After Ctrl-C a thread may still be importing it, which would be waited for.
-        for stream in (sys.stdout, sys.stderr):
+        for stream in filter(None, (sys.stdout, sys.stderr)):  # None of one that is closed.
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
         os._exit(code)

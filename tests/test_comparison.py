@@ -98,6 +98,7 @@ def wrong(bundle, tmp_path):
     return Bundle(copy.path)
 
 
+@pytest.mark.slow
 def test_every_model_is_judged_as_if_it_were_alone(bundle, other_bundle, photos):
     result = compare({"one": bundle, "other": other_bundle}, photos)
     assert result.evaluations["one"] == evaluate(bundle, photos)

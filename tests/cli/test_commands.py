@@ -280,6 +280,7 @@ class TestPredict:
         assert err.startswith("Error: --unknown: expected a share of known photos from 0 to 1")
         assert err.count("\n") == 1
 
+    @pytest.mark.slow
     def test_a_bare_network_knows_no_training_photos(self, cli):
         code, out, err = cli("predict", "--unknown", "auto", BIRD)
         assert (code, out) == (5, "")
@@ -350,6 +351,7 @@ class TestEvaluate:
         result = json.loads(out)
         assert (result["images"], result["trained_on"]) == (7, 0)
 
+    @pytest.mark.slow
     def test_a_bare_network_has_no_training_images(self, cli, tmp_path):
         (tmp_path / "data" / "duck").mkdir(parents=True)
         (tmp_path / "data" / "duck" / "1.jpg").symlink_to(BIRD)

@@ -69,6 +69,7 @@ class TestSeveralModels:
         # A note for each, by the name that was typed.
         assert [line.split(": ")[0] for line in err.splitlines()[:2]] == [*map(str, both)]
 
+    @pytest.mark.slow
     def test_three_models_are_corrected_for(self, cli, both, other_bundle, photos):
         code, out, _ = cli("evaluate", *both, other_bundle.path, photos)
         assert code == 0
@@ -262,6 +263,7 @@ class TestSchema:
         for output in printed.values():
             jsonschema.validate(output, SCHEMA)
 
+    @pytest.mark.slow
     def test_a_field_that_is_not_documented_fails(self, printed):
         """Wherever there is an object, and that is in every place that the schema describes."""
         places = 0
@@ -274,6 +276,7 @@ class TestSchema:
                 places += 1
         assert places >= 10
 
+    @pytest.mark.slow
     def test_a_field_that_is_missing_fails(self, printed):
         for output in printed.values():
             for name in output:

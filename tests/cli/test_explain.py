@@ -64,6 +64,7 @@ def test_every_method_of_a_bundle(cli, bundle, photos, name):
             assert 0 < one["probability"] <= 1
 
 
+@pytest.mark.slow
 def test_of_a_network_by_name(cli):
     code, _, err = cli("explain", "mobilenet", "--method", "filters", "-o", "out")
     assert code == ExitCode.OK

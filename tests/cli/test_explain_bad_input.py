@@ -101,6 +101,7 @@ class TestOutput:
         (("--method", "cam"), "--method: expected one of: gradcam, gradcam++"),
     ],
 )
+@pytest.mark.slow
 def test_settings(refused, bundle, photo, arguments, message):
     refused(ExitCode.USAGE, message, bundle.path, photo, *arguments)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from cnntransfer.bundle import Bundle
+
+pytestmark = pytest.mark.slow
 
 SMALL = ("--preset", "fast", "--image-size", "64", "--batch-size", "8", "--epochs", "3")
 

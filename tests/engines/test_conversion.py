@@ -93,6 +93,7 @@ def test_large_networks_go_another_way_to_the_same_numbers(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", ["trunk.tflite", "trunk.keras"])
 @pytest.mark.parametrize("damage", ["cut off", "changed", "gone"])
+@pytest.mark.slow
 def test_a_damaged_file_is_made_again(convert, name, damage):
     trunk, _, _ = convert()
     file, expected = trunk.folder / name, features(trunk.litert_file)
@@ -113,6 +114,7 @@ def test_a_damaged_file_is_made_again(convert, name, damage):
 @pytest.mark.parametrize(
     "content", [None, "", "[]", '{"files": 3}', '{"sha256": "", "parity": {}}']
 )
+@pytest.mark.slow
 def test_files_without_a_description_are_made_again(convert, content):
     trunk, _, _ = convert()
     file = trunk.folder / "trunk.json"

@@ -100,6 +100,7 @@ def test_stages_are_runs_of_one_size_that_gates_do_not_interrupt():
 
 
 @pytest.mark.parametrize("anatomy", [lenet(), residual(60)], ids=["small", "large"])
+@pytest.mark.slow
 def test_pictures_can_be_opened(anatomy, tmp_path):
     draw(anatomy, tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as image:

@@ -47,6 +47,7 @@ def test_include_top_is_keras_own_network():
 
 
 @pytest.mark.parametrize("unfreeze", ["block13", "5", "all"])
+@pytest.mark.slow
 def test_unfreeze_marks_what_finetune_would_train(unfreeze):
     trunk = build_trunk(MOBILENET, (32, 32), "avg", WeightsFile(None, "random"))
     set_trainable(trunk, MOBILENET.cut(unfreeze), train_batch_normalization=False)
@@ -55,6 +56,7 @@ def test_unfreeze_marks_what_finetune_would_train(unfreeze):
     assert trained(of_backbone(MOBILENET, (32, 32), unfreeze=unfreeze)) == expected
 
 
+@pytest.mark.slow
 def test_the_order_that_unfreeze_counts_is_the_graph_s():
     """Also where branches run side by side, and features are pooled from several depths."""
     check_order("inception_v3")

@@ -194,6 +194,7 @@ def assert_close(actual, expected):
 
 
 @pytest.mark.parametrize("name", SMALL)
+@pytest.mark.slow
 def test_the_row_describes_the_trunk(name):
     backbone = BACKBONES[name]
     trunk = trunk_of(backbone)
@@ -207,6 +208,7 @@ def test_the_row_describes_the_trunk(name):
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2"])
+@pytest.mark.slow
 def test_the_official_file_names_are_those_keras_asks_for(name, monkeypatch):
     from keras.src.utils import file_utils
 
@@ -249,6 +251,7 @@ def test_trunk_takes_a_plain_tensor_and_a_preceding_layer():
     assert trunk(np.zeros((1, 40, 40, 3), "float32")).shape == (1, 1, 1, 1024)
 
 
+@pytest.mark.slow
 def test_the_layers_above_a_cut_run_on_one_tensor():
     keras = frameworks.keras()
     backbone = BACKBONES["mobilenet_v3_small"]

@@ -84,6 +84,7 @@ def test_features_are_those_of_keras_with_its_own_preprocessing(pooling):
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max"])
+@pytest.mark.slow
 def test_features_of_several_blocks_are_those_at_their_ends(pooling):
     """Side by side, the topmost first."""
     trunk = build_trunk(MOBILENET, (64, 48), pooling, find_weights(MOBILENET), 3)
@@ -218,6 +219,7 @@ def statistics(trunk):
 
 
 @pytest.mark.parametrize("train_bn", [False, True])
+@pytest.mark.slow
 def test_batch_normalisation_infers_unless_it_is_told_to_train(train_bn):
     trunk = build_trunk(MOBILENET, (32, 32), "avg", find_weights(MOBILENET))
     set_trainable(trunk, MOBILENET.cut("all"), train_batch_normalization=train_bn)

@@ -93,6 +93,7 @@ def test_survives_saving_in_safe_mode(kind, images, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Preprocessing if kind is not BUILT_IN])
+@pytest.mark.slow
 def test_litert_runs_it_with_built_in_operators(kind, images, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

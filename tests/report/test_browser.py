@@ -18,6 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from cnntransfer.held_out import read_held_out
 from cnntransfer.report import Subject, gather, write_page
 
+pytestmark = pytest.mark.slow
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 CONTRAST = 4.5

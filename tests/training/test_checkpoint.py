@@ -246,6 +246,7 @@ def test_a_stage_that_was_undone_is_not_said_to_be_trained(recipe, tmp_path):
     assert 0 < anatomy.trained < anatomy.frozen
 
 
+@pytest.mark.slow
 def test_a_run_that_may_overwrite_still_may(recipe, tmp_path, bundle):
     output = tmp_path / "x"
     shutil.copytree(bundle.path, output)
@@ -348,6 +349,7 @@ def test_a_stage_that_began_on_pixels_stays_there(recipe, tmp_path, monkeypatch)
     assert after.rows == before.rows[-1:]
 
 
+@pytest.mark.slow
 def test_a_stage_that_began_on_activations_cannot_go_on_without(stopped, monkeypatch):
     monkeypatch.setattr(unfrozen.Activations, "prepare", lambda *_: False)
     with pytest.raises(OutputError, match="Expected room in the cache for the activations"):

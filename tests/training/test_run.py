@@ -188,6 +188,7 @@ def test_finetuning_changes_the_unfrozen_layers_only(finetuned, bundle):
     assert changed == ["conv_dw_13", "conv_pw_13"]
 
 
+@pytest.mark.slow
 def test_a_finetuned_bundle_is_as_consistent_as_a_frozen_one(finetuned):
     tuned, _ = finetuned
     stages = [row["stage"] for row in tuned.read_table("history")]
@@ -203,6 +204,7 @@ def test_a_finetuned_bundle_is_as_consistent_as_a_frozen_one(finetuned):
         np.testing.assert_allclose(result.probabilities, recorded, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_a_finetuned_bundle_has_its_temperature_in_every_file(finetuned):
     tuned, _ = finetuned
     assert tuned.metadata["calibration"]["temperature"] == TEMPERATURE
@@ -222,6 +224,7 @@ def test_a_finetuned_bundle_has_its_temperature_in_every_file(finetuned):
         assert errors["after"] == tuned.metadata["metrics"][name]["calibration_error"]
 
 
+@pytest.mark.slow
 def test_broken_images_are_listed(finetuned):
     tuned, notes = finetuned
     assert tuned.read_table("rejected") == [
@@ -230,12 +233,14 @@ def test_broken_images_are_listed(finetuned):
     assert any("red/broken.png: is empty (0 bytes)" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_the_user_s_subsets_are_kept(finetuned):
     tuned, _ = finetuned
     for row in tuned.read_table("splits"):
         assert row["file"].startswith(f"{row['subset']}/{row['label']}/")
 
 
+@pytest.mark.slow
 def test_fewer_images_than_a_batch_are_told_and_trained_on(finetuned):
     tuned, notes = finetuned
     assert read_recipe(tuned.recipe_file).batch_size == 64

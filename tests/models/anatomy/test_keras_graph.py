@@ -175,6 +175,7 @@ def test_fields_are_those_that_were_published(name, field):
     assert last.field.size == (field, field)
 
 
+@pytest.mark.slow
 def test_a_network_of_each_kind_of_input(k):
     """Convolutions with groups, nested models and gates; the other families are in tests/real."""
     for name in ("convnext_tiny", "mobilenet_v3_small"):
