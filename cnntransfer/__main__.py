@@ -19,6 +19,11 @@ def main() -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A letter that the terminal lacks is no reason to stop.
             stream.reconfigure(errors="backslashreplace")
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # It is closed: whatever is opened next would be taken for it.
+            os.open(os.devnull, os.O_RDWR)
     try:
         from .cli import run
 
@@ -32,7 +37,8 @@ def main() -> int:
 def script() -> None:
     """Run the command line and exit."""
     code = main()
-    if _SLOW_TO_LEAVE in sys.modules or code == _INTERRUPTED:
+    debugged = os.environ.get("CNNTRANSFER_DEBUG")  # Profilers write when Python ends.
+    if (_SLOW_TO_LEAVE in sys.modules and not debugged) or code == _INTERRUPTED:
         # Nothing needs that they are taken down: every file is closed by now.
         # After Ctrl-C a thread may still be importing it, which would be waited for.
         for stream in filter(None, (sys.stdout, sys.stderr)):  # None of one that is closed.

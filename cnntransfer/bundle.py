@@ -180,12 +180,6 @@ class Bundle:
         return self.path / _LITERT
 
     @property
-    def digests(self) -> dict[Path, str]:
-        """SHA-256 of the model files, as they were recorded; they are not read."""
-        recorded = self.metadata.get("files", {})
-        return {self.path / name: row["sha256"] for name, row in recorded.items()}
-
-    @property
     def recipe_file(self) -> Path:
         """The recipe."""
         return self.path / _RECIPE
@@ -293,9 +287,9 @@ class Bundle:
         Raises:
             BundleError: a file is not what was written.
         """
-        for file, digest in self.digests.items():
-            if sha256_of_file(file) != digest:
-                raise self._damaged(file.name, "its checksum differs from the recorded one")
+        for name, recorded in self.metadata.get("files", {}).items():
+            if sha256_of_file(self.path / name) != recorded["sha256"]:
+                raise self._damaged(name, "its checksum differs from the recorded one")
 
     def load_keras(self) -> Any:
         """Load ``model.keras``, without compiling it.

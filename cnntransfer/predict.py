@@ -127,16 +127,16 @@ def engine_for(bundle: Bundle, images: int, *, packed: bool = False) -> LiteRTEn
     Args:
         bundle: What to run.
         images: How many images are going to be run.
-        packed: Load the network of a single image as :mod:`.engines.packed` does. LiteRT then
-            writes a few lines to stderr when Python is taken down.
+        packed: For a single image, take what :func:`.engines.packed.keep_packed` keeps. LiteRT
+            then writes a few lines to stderr when Python is taken down.
 
     Raises:
         BundleError: the bundle is damaged.
     """
     # One image is fastest with all cores inside it, many with one core each.
     workers = workers_for(images)
-    digests = bundle.digests if packed and images == 1 else {}
-    return LiteRTEngine(bundle.litert_files, workers, available_cores() // workers, digests)
+    threads = available_cores() // workers
+    return LiteRTEngine(bundle.litert_files, workers, threads, packed=packed and images == 1)
 
 
 def expand(arguments: Iterable[str | Path]) -> list[Path]:

@@ -159,6 +159,11 @@ def command(
         return ExitCode.PARTIAL
     if model is None:
         console.next("cnntransfer finetune FOLDER    (your own classes)")
+    if len(paths) == 1:
+        from ..engines.packed import keep_packed
+
+        for file in bundle.litert_files:  # Now that nobody waits for an answer.
+            keep_packed(file)
     return ExitCode.OK
 
 

@@ -308,4 +308,7 @@ def _why_empty(source: Path, listing: Listing) -> str:
             f"{expected}. Received: {source}, with no image in its sub-folders ({names}); "
             f"{counted(listing.ignored, 'other file')}."
         )
-    return f"{expected}. Received: {source}, which holds no image."
+    return (
+        f"{expected}. Received: {source}, which holds no image. "
+        f"Put the photos of a class into a folder of its name, such as {source}/cats/1.jpg"
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,8 +46,8 @@ class LiteRTEngine:
         files: LiteRT files, each with one input and one output and a batch dimension of 1.
         workers: How many calls of :meth:`run` may go on at the same time.
         threads: Processor threads inside each call.
-        digests: SHA-256 of files by path; these are loaded with packed weights from the user's
-            cache where that is faster (:mod:`.packed`), which is for one worker only.
+        packed: Take packed weights from the user's cache where they are kept (:mod:`.packed`); for
+            one worker.
 
     Raises:
         BundleError: a file is damaged.
@@ -59,13 +58,14 @@ class LiteRTEngine:
         files: Sequence[Path],
         workers: int = 1,
         threads: int = 1,
-        digests: Mapping[Path, str] = MappingProxyType({}),
+        *,
+        packed: bool = False,
     ) -> None:
         self._workers = workers
         self._chains: queue.SimpleQueue[list[_Step | PackedNetwork]] = queue.SimpleQueue()
         with quiet():
             for _ in range(workers):
-                self._chains.put([_load(file, threads, digests.get(file)) for file in files])
+                self._chains.put([_load(file, threads, packed) for file in files])
 
     def run(self, array: NDArray[Any]) -> Outputs:
         """Run one image, uint8 (height, width, 3), or one vector of features, float32 (d,)."""
@@ -84,9 +84,8 @@ class LiteRTEngine:
         return ordered_map(lambda item: self.run(make(item)), items, self._workers)
 
 
-def _load(file: Path, threads: int, digest: str | None) -> _Step | PackedNetwork:
-    packed = None if digest is None else open_packed(file, digest, threads)
-    return packed or _Step(file, threads)
+def _load(file: Path, threads: int, packed: bool) -> _Step | PackedNetwork:
+    return (open_packed(file, threads) if packed else None) or _Step(file, threads)
 
 
 class _Step:
@@ -94,6 +93,12 @@ class _Step:
 
     def __init__(self, file: Path, threads: int) -> None:
         interpreter = litert_interpreter()
+        try:
+            str(file).encode()
+        except UnicodeEncodeError:
+            raise BundleError(
+                f"Expected a model in a folder with a name of UTF-8. Received: {file}. Rename it."
+            ) from None
         try:
             self._interpreter = interpreter(model_path=str(file), num_threads=threads)
             self._interpreter.allocate_tensors()

@@ -1,7 +1,7 @@
 """Networks whose weights lie in the user's cache as the processor wants them, to begin at once.
 
 Before it computes, LiteRT copies a network's weights into the order in which the processor's
-instructions take them. For a single image that takes longer than all the rest: 0.2 s of ResNet50.
+instructions take them. For a single image that takes longer than all the rest: 0.2 s for ResNet50.
 LiteRT's newer interface can keep the copy in a file, which is only mapped the next time. It holds
 Python's lock while it computes, so it is of use for one image at a time.
 """
@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import mmap
 import os
+import subprocess
+import sys
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import cache
-from ..errors import MissingDependencyError, OutputError
 from ..frameworks import litert_compiled, litert_version
+from ..parallel import start
 from ..processor import features
-from ..storage import cache_folder, sha256_of_file
+from ..storage import cache_folder
 
-_WEIGHTS, _SIZE = "weights", "bytes.txt"
+_WEIGHTS, _CHECK, _FAILED = "weights", "check.txt", "failed"
 #: Smaller files are packed faster than the newer interface is imported.
 _WORTH_BYTES = 20_000_000
+#: Of the cache's limit, what is kept may take at most this part, so that nothing else has to go.
+_PART = 20
+#: Networks that were loaded stay: LiteRT may have something to say, on stderr, when one goes.
+_loaded: list[Any] = []
 
 
 class PackedNetwork:
@@ -34,7 +42,8 @@ class PackedNetwork:
 
     Args:
         file: The network.
-        weights: Its packed weights, which are written where they are missing.
+        weights: Its packed weights, which are written where they are missing. LiteRT believes what
+            it reads, and ends the process where it cannot write.
         threads: Processor threads inside a call.
 
     Raises:
@@ -49,18 +58,19 @@ class PackedNetwork:
                 num_threads=threads, xnnpack_weight_cache_path=str(weights)
             ),
         )
-        self._model: Any = litert.CompiledModel.from_file(
+        model = litert.CompiledModel.from_file(
             str(file), environment=_environment(), options=options
         )
-        signature = next(iter(self._model.get_signature_list()))
-        inputs = self._model.get_input_tensor_details(signature)
-        (output,) = self._model.get_output_tensor_details(signature).values()
-        self._shape = tuple(output["shape"][1:])
-        self._inputs = self._model.create_input_buffers(0)
-        self._outputs = self._model.create_output_buffers(0)
+        _loaded.append(model)
+        signature = next(iter(model.get_signature_list()))
+        (taken,) = model.get_input_tensor_details(signature).values()
+        (given,) = model.get_output_tensor_details(signature).values()
+        self._model: Any = model
+        self._shape = tuple(given["shape"][1:])
+        self._inputs = model.create_input_buffers(0)
+        self._outputs = model.create_output_buffers(0)
         # What LiteRT has to say it says when a buffer is written for the first time.
-        (shape,) = (details["shape"] for details in inputs.values())
-        self._inputs[0].write(np.zeros(shape, np.float32))
+        self._inputs[0].write(np.zeros(taken["shape"], np.float32))
 
     def run(self, array: NDArray[Any]) -> NDArray[np.float32]:
         """Run one image, uint8 (height, width, 3), or one vector, float32 (d,).
@@ -74,56 +84,91 @@ class PackedNetwork:
         return output.reshape(self._shape)
 
 
-def open_packed(file: Path, digest: str, threads: int) -> PackedNetwork | None:
-    """Load a network with the weights that are kept, which are packed now if they are not.
-
-    Args:
-        file: The network.
-        digest: Its SHA-256, as it was recorded when the file was written.
-        threads: Processor threads inside a call.
+def open_packed(file: Path, threads: int) -> PackedNetwork | None:
+    """Load a network with its packed weights.
 
     Returns:
-        The network; ``None`` if that saves nothing or is not possible here.
+        The network; ``None`` if its weights are not kept, or anything else is in the way.
     """
-    if file.stat().st_size < _WORTH_BYTES:
-        return None
-    try:
-        folder = cache_folder() / "packed" / f"{digest}-{_machine()}"
-        if _is_whole(folder):
-            cache.use(folder)
-        else:
-            _pack(file, digest, folder, threads)
-        return PackedNetwork(file, folder / _WEIGHTS, threads)
-    except (MissingDependencyError, OutputError, RuntimeError, ValueError, OSError):
-        return None
+    with suppress(Exception):
+        folder = _folder(file)
+        if (folder / _CHECK).is_file():
+            intact = start(lambda: _is_intact(folder))
+            litert_compiled()  # Imported while the weights are read.
+            if intact.result():
+                cache.use(folder)
+                return PackedNetwork(file, folder / _WEIGHTS, threads)
+    return None
+
+
+def keep_packed(file: Path) -> None:
+    """Pack a network's weights for the next time, if this is the second one that it is used.
+
+    Who uses a network once, as in a container that is thrown away, never waits for that. Where it
+    is not possible, nothing is said: it only saves time.
+    """
+    with suppress(Exception):
+        if not _WORTH_BYTES <= file.stat().st_size <= cache.limit() / _PART:
+            return
+        folder = _folder(file)
+        if not folder.is_dir():
+            with cache.entry(folder):
+                pass  # An empty one says that it was used.
+        elif not (folder / _FAILED).exists() and not _is_intact(folder):
+            litert_compiled()
+            try:
+                _pack(file, folder)
+            except Exception:
+                (folder / _FAILED).touch()
+
+
+def _pack(file: Path, folder: Path) -> None:
+    with cache.entry(folder) as draft:
+        weights = draft / _WEIGHTS
+        # In a process of its own, which LiteRT may end: on a full disk it aborts.
+        command = [sys.executable, "-m", __name__, str(file), str(weights)]
+        subprocess.run(command, check=True, capture_output=True)
+        with weights.open("rb+") as written:
+            os.fsync(written.fileno())
+        (draft / _CHECK).write_text(_checksum(weights), encoding="ascii")
+
+
+def _is_intact(folder: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return (folder / _CHECK).read_text(encoding="ascii") == _checksum(folder / _WEIGHTS)
+    return False
+
+
+def _checksum(file: Path) -> str:
+    """Against damage: it is not read for an hour, but for every prediction."""
+    with (
+        file.open("rb") as content,
+        mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        return f"{len(mapped)} {zlib.crc32(mapped):08x}\n"
+
+
+def _folder(file: Path) -> Path:
+    """Where a network's weights are kept; another place after any change of the file.
+
+    The order of the weights is decided by LiteRT's version and the processor's instructions.
+    """
+    path = file.resolve()
+    state = path.stat()
+    decisive = (
+        os.fsencode(path),
+        *(state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns),
+        *(litert_version(), sorted(features())),
+    )
+    return cache_folder() / "packed" / hashlib.sha256(repr(decisive).encode()).hexdigest()[:32]
 
 
 @functools.cache
 def _environment() -> Any:
-    # One for all, which stays: LiteRT writes to stderr when one begins, and when one ends.
+    # One for all, which stays, as do the networks.
     return litert_compiled().Environment.create()
 
 
-def _pack(file: Path, digest: str, folder: Path, threads: int) -> None:
-    # What is kept is found by the recorded digest, and by other bundles with the same network, too.
-    if sha256_of_file(file) != digest:
-        raise ValueError(f"{file} is not the file that was recorded")
-    with cache.entry(folder) as draft:
-        weights = draft / _WEIGHTS
-        PackedNetwork(file, weights, threads)
-        # LiteRT looks at the beginning only when it reads, so all must be on the disk before.
-        with weights.open("rb+") as written:
-            os.fsync(written.fileno())
-        (draft / _SIZE).write_text(f"{weights.stat().st_size}\n", encoding="ascii")
-
-
-def _is_whole(folder: Path) -> bool:
-    with suppress(OSError, ValueError):
-        return (folder / _WEIGHTS).stat().st_size == int((folder / _SIZE).read_text("ascii"))
-    return False
-
-
-def _machine() -> str:
-    """What decides the order of the weights: LiteRT's version and the processor's instructions."""
-    decisive = " ".join([litert_version(), *sorted(features())])
-    return hashlib.sha256(decisive.encode()).hexdigest()[:16]
+if __name__ == "__main__":
+    PackedNetwork(Path(sys.argv[1]), Path(sys.argv[2]), threads=1)
+    os._exit(0)

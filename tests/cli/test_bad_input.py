@@ -114,7 +114,9 @@ class TestFolders:
         refused(
             ExitCode.DATA,
             "Expected a folder with one sub-folder of images per class. "
-            f"Received: {tmp_path / 'empty'}, which holds no image.",
+            f"Received: {tmp_path / 'empty'}, which holds no image. "
+            f"Put the photos of a class into a folder of its name, such as "
+            f"{tmp_path / 'empty'}/cats/1.jpg",
             "finetune",
             "empty",
         )
@@ -862,6 +864,16 @@ class TestEnvironment:
             timeout=60,
         )
         assert (finished.returncode, finished.stderr) == (0, b"")
+
+    def test_closed_stderr(self, bundle, photos):
+        image = photos / "red" / "red0.png"
+        finished = subprocess.run(
+            ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "predict", "-m", bundle.path, image],
+            capture_output=True,
+            timeout=60,
+        )
+        assert finished.returncode == 0
+        assert finished.stdout.startswith(bytes(image))
 
 
 _STRIKE = """

@@ -294,7 +294,8 @@ def test_images_directly_in_the_folder(tmp_path):
 def test_folders_without_images(tmp_path):
     assert refusal(tmp_path) == (
         "Expected a folder with one sub-folder of images per class. "
-        f"Received: {tmp_path}, which holds no image."
+        f"Received: {tmp_path}, which holds no image. "
+        f"Put the photos of a class into a folder of its name, such as {tmp_path}/cats/1.jpg"
     )
     touch(tmp_path, "a/1.txt", "b/2.txt")
     assert refusal(tmp_path) == (
