@@ -19,7 +19,7 @@ demo: $(VENV)/installed  ## train on sample_images/, predict bird.jpg, export a 
 	@echo "  . $(BIN)/activate"
 	@echo "  cnntransfer finetune path/to/photos/"
 
-test: $(VENV)/installed-dev  ## the default tests: offline, some minutes (7 on two slow cores)
+test: $(VENV)/installed-dev  ## the default tests: offline, some minutes; .ci/run has the slow ones, too
 	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev  ## style and types

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 _SHARED = Path(os.environ.get("CNNTRANSFER_SHARED") or Path(__file__).parents[2].parent / "shared")
+#: A process takes whole files, in this order: the longest first, so that none is alone at the end.
+_LONGEST = [
+    "test_all_backbones.py",
+    "test_explain_families.py",
+    "test_agreement.py",
+    "test_resume.py",
+    "test_explain.py",
+    "test_training.py",
+    "test_anatomy.py",
+]
 
 
 def pytest_collection_modifyitems(items):
-    """All of these are slow.
-
-    Files of few tests have the long ones: first, so that no process works alone at the end.
-    """
+    """All of these are slow."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.slow)
-    counts = Counter(item.path for item in items)
-    items.sort(key=lambda item: counts[item.path])
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")

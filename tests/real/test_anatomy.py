@@ -28,7 +28,15 @@ def test_the_order_that_unfreeze_counts_is_the_graph_s():
 
 # The benchmark has all families. Those left out here take long and have no layer of their own kind:
 # VGG16's 138 million weights a minute.
-LIKE_OTHERS = ("vgg16", "resnet50_v2", "densenet121", "inception_resnet_v2", "efficientnet_v2_b0")
+LIKE_OTHERS = (
+    "vgg16",
+    "resnet50_v2",
+    "inception_v3",
+    "densenet121",
+    "nasnet_mobile",
+    "inception_resnet_v2",
+    "efficientnet_v2_b0",
+)
 
 
 @pytest.mark.parametrize("name", [name for name in BACKBONES if name not in LIKE_OTHERS])

@@ -30,8 +30,9 @@ PHOTOS, TOP, CHANNELS, GRID = 3, 2, 2, 2
 #: The depths that heads of bundles stand on.
 DEPTHS = 3
 #: Of these nothing depends on the family that does not in others: gradients are those of "saliency"
-#: and "gradcam", probabilities are asked for in "gradcam", and the features are the head's own.
-ALIKE = ("gradcam++", "occlusion", "integrated-gradients", "embedding")
+#: and "gradcam", probabilities are asked for in "gradcam", the features are the head's own, and the
+#: maps of "patches" are those of "features".
+ALIKE = ("gradcam++", "occlusion", "integrated-gradients", "embedding", "patches")
 #: So that little is computed.
 SETTINGS = {
     "occlusion": {"grid": GRID},

@@ -16,8 +16,8 @@ SETTINGS = (
     *("--views", "2", "--batch-size", "16"),
     *("--unfreeze", "block14", "--finetune-epochs", "5", "--finetune-learning-rate", "1e-3"),
 )
-#: KILLS=10 takes some minutes.
-KILLS = int(os.environ.get("KILLS", "3"))
+#: KILLS=10 takes some minutes; tests/training/test_checkpoint.py kills, too.
+KILLS = int(os.environ.get("KILLS", "1"))
 #: Every epoch is kept, so that the moments hit writing, too.
 _RUN = """
 from cnntransfer.training import checkpoint_folder as checkpoint
