@@ -11,10 +11,10 @@ from pathlib import Path
 def features() -> frozenset[str]:
     """The processor's instruction sets in Linux' words, such as ``avx2`` or ``asimd``.
 
-    Elsewhere, or where Linux does not say, what Python knows of the processor: its architecture
-    and its name.
+    Elsewhere, or where Linux does not say, what Python knows of the processor, which is less: its
+    architecture and what the system calls its family.
     """
-    # All cores are alike; what the first says is enough, and there may be hundreds.
+    # There may be hundreds of cores; what the first says is enough.
     try:
         with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as said:
             for line in said:

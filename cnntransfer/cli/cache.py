@@ -37,7 +37,8 @@ def command(clear: str | None, trim: bool, as_json: bool, console: Console) -> i
     """Show or clear what is kept to save time.
 
     Features and activations of images are kept by the images' content, so a second run on the
-    same photos, or with a few more of them, starts from there. Everything here can be made
+    same photos, or with a few more of them, starts from there. Weights of a large network that
+    predicts single images are kept as the processor wants them. Everything here can be made
     again. The folder is CNNTRANSFER_CACHE or the platform's own; when it grows beyond
     CNNTRANSFER_CACHE_LIMIT (10GB), what was not used for longest goes.
     """

