@@ -24,12 +24,25 @@ from cnntransfer.predict import predict
 from cnntransfer.pretrained import open_model
 
 
-def make_photos(folder: Path, images: int) -> list[Path]:
-    """4000 x 3000 pixels of soft noise, some 2.5 MB each; ten different ones, linked."""
+def make_photos(folder: Path, images: int, grain: float) -> list[Path]:
+    """4000 x 3000 pixels of soft noise; ten different ones, linked.
+
+    Args:
+        folder: Where to.
+        images: How many.
+        grain: Standard deviation of a sensor's noise, of every pixel by itself, in grey levels.
+            The more of it, the larger the files.
+    """
     for number in range(10):
-        noise = np.random.default_rng(number).integers(0, 256, (750, 1000, 3), dtype=np.uint8)
-        photo = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2))
-        photo.resize((4000, 3000)).save(folder / f"original{number}.jpg", quality=90)
+        random = np.random.default_rng(number)
+        noise = random.integers(0, 256, (750, 1000, 3), dtype=np.uint8)
+        photo = Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)).resize((4000, 3000))
+        if grain:
+            grains = random.normal(0, grain, (3000, 4000, 1)).astype(np.float32)
+            photo = Image.fromarray(np.clip(photo + grains, 0, 255).astype(np.uint8))
+        photo.save(folder / f"original{number}.jpg", quality=90)
+    sizes = [path.stat().st_size / 1e6 for path in folder.glob("original*.jpg")]
+    print(f"JPEGs of {spread(sizes)} MB")
     paths = [folder / f"{number}.jpg" for number in range(images)]
     for number, path in enumerate(paths):
         path.symlink_to(folder / f"original{number % 10}.jpg")
@@ -40,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--model", default="mobilenet")
+    parser.add_argument("--grain", type=float, default=0.0, help="of the photos, grey levels")
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     bundle = open_model(arguments.model)
@@ -47,7 +61,7 @@ def main() -> None:
     engine = LiteRTEngine(bundle.litert_files, workers)
     alone = LiteRTEngine(bundle.litert_files)
     with tempfile.TemporaryDirectory() as folder:
-        paths = make_photos(Path(folder), arguments.images)
+        paths = make_photos(Path(folder), arguments.images, arguments.grain)
         array = read(paths[0], bundle.input_spec)
 
         def rate(function) -> float:  # type: ignore[no-untyped-def]
