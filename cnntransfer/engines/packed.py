@@ -96,6 +96,7 @@ def open_packed(file: Path, threads: int) -> PackedNetwork | None:
             if intact.result():
                 cache.use(folder)
                 return PackedNetwork(file, folder / _WEIGHTS, threads)
+            (folder / _CHECK).unlink()  # So that they are packed again.
     return None
 
 
@@ -112,7 +113,7 @@ def keep_packed(file: Path) -> None:
         if not folder.is_dir():
             with cache.entry(folder):
                 pass  # An empty one says that it was used.
-        elif not (folder / _FAILED).exists() and not _is_intact(folder):
+        elif not any((folder / name).exists() for name in (_CHECK, _FAILED)):
             litert_compiled()
             try:
                 _pack(file, folder)
