@@ -48,7 +48,7 @@ def test_occlusion_is_the_loop_over_all_places(subject, shared):
 
 
 def test_integrated_gradients_add_up(weights, shared):
-    """A photo takes half a minute, and with ResNet50 a whole one."""
+    """A photo takes half a minute, and with ResNet50 more."""
     subject = Subject.open("mobilenet")
     (photo, *_) = photos_of(subject, shared / "data" / "imagenet-check", every=100)
     found = get_method("integrated-gradients").run(subject, [photo], Options())
