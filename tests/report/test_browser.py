@@ -14,6 +14,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from cnntransfer.held_out import read_held_out
 from cnntransfer.report import Subject, gather, write_page
@@ -66,6 +67,9 @@ def opened(browser, pages):
             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
         )
         browser.get(pages[name])
+        # Chromium's driver may return while a page that was open before is still being read.
+        whole = "return document.readyState === 'complete' && location.href === arguments[0]"
+        WebDriverWait(browser, 30).until(lambda _: browser.execute_script(whole, pages[name]))
         return browser
 
     yield open_page
