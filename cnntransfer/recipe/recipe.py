@@ -138,6 +138,10 @@ class Recipe:
         head = dataclasses.replace(self.head, l2=0.0) if self.head.l2 == AUTO else self.head
         return dataclasses.replace(self, **FROM_SCRATCH, head=head)
 
+    def is_in_steps(self, stage: Stage) -> bool:
+        """Whether a stage learns step by step, from batches, rather than being solved."""
+        return bool(self.head.units) or stage.unfreeze != "none"
+
     def finding_rates(self) -> Recipe:
         """A copy in which the learning rate of every stage that learns step by step is ``auto``.
 
@@ -145,9 +149,7 @@ class Recipe:
             UsageError: none does.
         """
         stages = tuple(
-            dataclasses.replace(stage, learning_rate=AUTO)
-            if self.head.units or stage.unfreeze != "none"
-            else stage
+            dataclasses.replace(stage, learning_rate=AUTO) if self.is_in_steps(stage) else stage
             for stage in self.stages
         )
         if not any(stage.learning_rate == AUTO for stage in stages):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import UsageError
@@ -70,6 +70,22 @@ def check(recipe: Recipe, backbone: Backbone) -> None:
             "in every epoch. Received: none. Leave it out, or add --unfreeze "
             f"{backbone.blocks[0].name}"
         )
+
+
+def without_effect(recipe: Recipe) -> Iterator[str]:
+    """One line for every setting that does nothing, and that may be given from habit."""
+    default = Recipe().batch_size
+    if recipe.batch_size != default and not any(map(recipe.is_in_steps, recipe.stages)):
+        yield (
+            f"batch_size {recipe.batch_size} has no effect: a head without hidden layers is "
+            "solved, with all images at once"
+        )
+    for stage in recipe.stages:
+        if recipe.augmentation.is_identity and stage.views not in (AUTO, 1):
+            yield (
+                f"The {stage.views} views of every image in stage {stage.name!r} are all the same, "
+                "as there is no augmentation; views: 1 takes less time"
+            )
 
 
 def _check_augmentation(recipe: Recipe) -> None:

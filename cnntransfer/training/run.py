@@ -27,6 +27,7 @@ from ..recipe import AUTO, Recipe
 from ..report import prepare as prepare_report
 from ..storage import atomic_folder, check_apart, check_target
 from .checkpoint_folder import CheckpointFolder
+from .checks import without_effect
 from .clock import Clock
 from .extraction import (
     REFERENCE,
@@ -143,6 +144,8 @@ def _run(
     if show_input:
         check_target(show_input, overwrite=False, option=SHOW_INPUT)
         check_apart(show_input, Path(str(recipe.data)), SHOW_INPUT)
+    for remark in without_effect(recipe):
+        observer.note(remark)
     clock = Clock()
     templates_ready = start(prepare_report)
     weights = find_weights(backbone, recipe.weights, seed=recipe.seed, observer=observer)
@@ -176,7 +179,7 @@ def _run(
         dataset = split(dataset, recipe.validation_split, recipe.test_split, recipe.split_seed)
     clock.move(look.seconds, "read images", "compute features")
     checkpoint.check(dataset, spec.description(REFERENCE))
-    is_in_steps = unfreezes or recipe.head.units
+    is_in_steps = any(recipe.is_in_steps(stage) for stage in recipe.stages)
     for remark in remarks(listing, dataset, recipe.batch_size if is_in_steps else 0):
         observer.note(remark)
     if not are_many:

@@ -4,8 +4,8 @@ import pytest
 
 from cnntransfer.errors import UsageError
 from cnntransfer.models.backbones import get_backbone
-from cnntransfer.recipe import Head, Recipe, Stage
-from cnntransfer.training.checks import check
+from cnntransfer.recipe import Augmentation, Head, Recipe, Stage
+from cnntransfer.training.checks import check, without_effect
 
 MOBILENET = get_backbone("mobilenet")
 
@@ -163,3 +163,27 @@ def test_a_pixel_value_is_for_constant_corners():
         Recipe().override({"augmentation.cval": 128, "augmentation.fill_mode": "constant"}),
         MOBILENET,
     )
+
+
+def test_batches_where_there_are_none():
+    recipe = Recipe(batch_size=16)
+    assert list(without_effect(recipe)) == [
+        "batch_size 16 has no effect: a head without hidden layers is solved, with all images at "
+        "once"
+    ]
+    for in_steps in ({"head.units": "8"}, {"stages.finetune.unfreeze": "20%"}, {"batch_size": 32}):
+        assert not list(without_effect(recipe.override(in_steps)))
+
+
+def test_views_that_are_all_the_same():
+    recipe = Recipe(augmentation=Augmentation(fill_mode="wrap"), stages=(Stage(views=5),))
+    assert list(without_effect(recipe)) == [
+        "The 5 views of every image in stage 'head' are all the same, as there is no augmentation; "
+        "views: 1 takes less time"
+    ]
+    for other in (
+        {"augmentation.horizontal_flip": True},
+        {"stages.head.views": "1"},
+        {"stages.head.views": "auto"},
+    ):
+        assert not list(without_effect(recipe.override(other)))
