@@ -106,7 +106,7 @@ def test_importing_keras_and_litert_prints_nothing():
         "from cnntransfer import frameworks\n"
         "frameworks.keras(); frameworks.litert_interpreter()"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 

@@ -516,7 +516,7 @@ class TestCompletion:
             [sys.executable, "-c", "from cnntransfer.__main__ import script; script()"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert [line.partition(",")[2] for line in finished.stdout.splitlines()] == expected
         assert (finished.returncode, finished.stderr) == (0, "")

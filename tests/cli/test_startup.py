@@ -31,7 +31,7 @@ def imported(*arguments: object) -> str:
         [sys.executable, "-c", _REPORT, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     return finished.stderr.strip().splitlines()[-1]
 

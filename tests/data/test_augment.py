@@ -131,7 +131,7 @@ assert np.array_equal(np.random.random(4), expected)
 print(*[name for name in ("tensorflow", "keras", "scipy") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.split() == []
 

@@ -214,6 +214,6 @@ assert check_parity(head, file, features)["largest_difference"] < 1e-5
 print(*[name for name in ("tensorflow", "keras", "scipy") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stdout.split() == []

@@ -74,7 +74,7 @@ print(json.dumps(result.tolist()))
 """
     command = [sys.executable, "-c", program, str(exports[name].artifact), *map(str, paths)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=exports[name].folder
+        command, capture_output=True, text=True, timeout=300, cwd=exports[name].folder
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])

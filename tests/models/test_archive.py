@@ -292,7 +292,7 @@ def test_keras_is_not_imported(small, tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", script, small[1], target],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout.split() == []
     assert load(target).output.shape == (None, 3)

@@ -225,7 +225,7 @@ def test_killed(recipe, whole, tmp_path):
         "-o",
         output,
     ]
-    killed = subprocess.run(command, capture_output=True, timeout=100)
+    killed = subprocess.run(command, capture_output=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     listener = Listener()
     bundle = resume(output, observer=listener)
