@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import csv
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -327,6 +326,8 @@ class Bundle:
         Raises:
             BundleError: the file is damaged.
         """
+        import zipfile
+
         from .models.archive import read_graph
 
         try:

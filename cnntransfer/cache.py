@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -27,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import OutputError, UsageError
-from .storage import CACHE_VARIABLE, atomic_folder, cache_folder
+from .storage import CACHE_VARIABLE, atomic_folder, cache_folder, discard, hidden_beside
 
 LIMIT_VARIABLE = "CNNTRANSFER_CACHE_LIMIT"
 DEFAULT_LIMIT = "10GB"
@@ -156,11 +154,11 @@ def remove(folder: Path) -> None:
     if not folder.is_dir():
         return
     with suppress(OSError):
-        place = tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+        place = hidden_beside(folder)
         try:
-            folder.replace(Path(place) / folder.name)
+            folder.replace(place / folder.name)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            discard(place)
 
 
 def _sweep() -> None:
@@ -172,4 +170,4 @@ def _sweep() -> None:
         for folder in root.glob(pattern):
             with suppress(OSError):
                 if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    discard(folder)

@@ -17,8 +17,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cache
-from .storage import cache_folder
+from .storage import cache_folder, discard, hidden_beside
 
 #: A writer completes a segment when it is that large, so that a kill loses little.
 SEGMENT_BYTES = 64 * 2**20
@@ -180,7 +178,7 @@ class Writer:
                 file.flush()
                 os.fsync(file.fileno())
             np.save(self._draft / _INDEX, np.array(self._index, dtype=_RECORD))
-            # mkdtemp's random part makes the name unique among processes, too.
+            # Its random part makes the name unique among processes, too.
             self._draft.replace(self._folder / self._draft.name.removeprefix("."))
         except OSError as error:
             self._give_up(error)
@@ -191,7 +189,7 @@ class Writer:
         description = self._folder / _DESCRIPTION
         if not description.exists():
             description.write_text(json.dumps(self._description, indent=2), encoding="utf-8")
-        self._draft = Path(tempfile.mkdtemp(prefix=".segment-", dir=self._folder))
+        self._draft = hidden_beside(self._folder / "segment")
         self._file = (self._draft / _ROWS).open("wb")
 
     def _give_up(self, error: OSError) -> None:
@@ -200,7 +198,7 @@ class Writer:
             with suppress(OSError):  # The same full disk again.
                 self._file.close()
         if self._draft is not None:
-            shutil.rmtree(self._draft, ignore_errors=True)
+            discard(self._draft)
         self._file, self._draft, self._index, self._bytes = None, None, [], 0
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -55,7 +53,7 @@ def atomic_folder(
     """
     check_target(target, overwrite=overwrite, marker=marker)
     with _writing(target), _checked_place(target, overwrite=overwrite):
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        draft = hidden_beside(target)
         draft.chmod(0o777 & ~_umask())
         try:
             yield draft
@@ -63,18 +61,18 @@ def atomic_folder(
             check_target(target, overwrite=overwrite, marker=marker)
             if target.is_dir() and not target.is_symlink():
                 # Two renames: the old folder is gone only once the new one is complete.
-                retired = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+                retired = hidden_beside(target, "old-")
                 target.replace(retired)
                 try:
                     draft.replace(target)
                 except BaseException:
                     retired.replace(target)
                     raise
-                shutil.rmtree(retired, ignore_errors=True)
+                discard(retired)
             else:
                 draft.replace(target)
         finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            discard(draft)
 
 
 @contextmanager
@@ -85,13 +83,27 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
         OutputError: ``target`` exists and ``overwrite`` is false, or cannot be written.
     """
     with _writing(target), _checked_place(target, overwrite=overwrite):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        folder = hidden_beside(target)
         try:
             draft = folder / target.name
             yield draft
             draft.replace(target)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
+
+
+def hidden_beside(target: Path, mark: str = "") -> Path:
+    """Make a hidden folder beside ``target``, by a name that no other process has."""
+    import tempfile  # Not above: prediction, which has to begin at once, writes nothing.
+
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-{mark}", dir=target.parent))
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder with all that is in it, as far as that is possible."""
+    import shutil  # As above.
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_target(
@@ -133,7 +145,7 @@ def check_target(
         raise OutputError(f"Expected a folder to write {target} into. Received: {folder}, a file.")
     try:
         # Permissions do not tell it all: /proc, a full disk, a read-only mount, a long name.
-        Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=folder)).rmdir()
+        hidden_beside(folder / target.name).rmdir()
     except OSError as error:
         raise OutputError(
             f"Expected a folder that can be written. Received: {folder} "

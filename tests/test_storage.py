@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from cnntransfer import storage
 from cnntransfer.errors import OutputError
 from cnntransfer.storage import (
     atomic_file,
@@ -200,7 +200,7 @@ def test_no_permission(tmp_path, monkeypatch):
     def refuse(**_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(storage.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     with pytest.raises(OutputError) as caught:
         check_target(tmp_path / "out", overwrite=False)
     assert str(caught.value) == (

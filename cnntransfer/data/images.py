@@ -28,6 +28,7 @@ import logging
 import os
 import re
 import stat
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import ImageError
@@ -213,9 +214,13 @@ def _identify(data: bytes) -> ImageFile.ImageFile:
         raise ImageError("is empty (0 bytes)")
     name, module = identify_format(data)
     importlib.import_module(module)
+    # Image.open() would import the drivers of five other formats first.
+    driver, accepts = Image.OPEN[name]
     try:
-        image = Image.open(io.BytesIO(data), formats=(name,))
-    except UnidentifiedImageError:
+        if accepts and accepts(data[:16]) is not True:
+            raise SyntaxError
+        image = driver(io.BytesIO(data), "")
+    except (SyntaxError, IndexError, TypeError, struct.error):
         raise ImageError(f"is a damaged or unsupported {name} image") from None
     width, height = image.size
     if width < 1 or height < 1:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +27,7 @@ from ..data.dataset import Dataset
 from ..errors import OutputError, TrainingError, UsageError, WeightsError
 from ..progress import SILENT, Observer
 from ..recipe import Recipe, Stage
-from ..storage import atomic_folder
+from ..storage import atomic_folder, discard
 from .checkpoint import Checkpoint, FitState, Rows, StageCheckpoint
 from .checkpoint_file import DAMAGE, Arrays, read_arrays, write_arrays
 from .learner import MODEL, Holder
@@ -263,7 +262,7 @@ class CheckpointFolder(Checkpoint):
 
     def _remove(self) -> None:
         if (self._folder / RUN).is_file():
-            shutil.rmtree(self._folder, ignore_errors=True)
+            discard(self._folder)
             for place in self._made:
                 with suppress(OSError):  # Something else is in it: the output.
                     place.rmdir()

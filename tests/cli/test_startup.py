@@ -15,6 +15,8 @@ from cnntransfer.predict import predict
 from tests.conftest import COLOURS, picture
 
 BIRD = Path(__file__).parents[2] / "sample_images" / "bird.jpg"
+#: What takes milliseconds to import and is of no use to a prediction of a JPEG.
+_FOR_OTHERS = {"PIL.PngImagePlugin", "tempfile", "zipfile"}
 _REPORT = """
 import sys
 from cnntransfer.cli import run
@@ -68,6 +70,19 @@ def test_lists_import_nothing_heavy():
 def test_predict_imports_nothing_heavy(bundle):
     assert imported("predict", "-m", bundle.path, BIRD) == "code 0 imported"
     assert imported("predict", "-m", bundle.path, "--unknown", "auto", BIRD) == "code 0 imported"
+
+
+def test_predict_imports_little(bundle):
+    command = ["cnntransfer", "predict", "-m", str(bundle.path), str(BIRD)]
+    finished = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", *command],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    modules = {line.split("|")[-1].strip() for line in finished.stderr.splitlines()}
+    assert {"PIL.JpegImagePlugin", "numpy"} <= modules
+    assert not modules & _FOR_OTHERS
 
 
 @pytest.mark.usefixtures("bundle")

@@ -465,8 +465,15 @@ def test_running_out_of_memory_is_a_reason_too(monkeypatch):
     def out_of_memory(*_args, **_options):
         raise MemoryError
 
-    monkeypatch.setattr(Image, "open", out_of_memory)
+    monkeypatch.setitem(Image.OPEN, "PNG", (out_of_memory, None))
     assert reason(encode(photo())) == "needs more memory than there is"
+
+
+@pytest.mark.parametrize("answer", [False, "AVIF support not installed"])
+def test_what_the_driver_of_a_format_does_not_take(monkeypatch, answer):
+    driver, _ = Image.OPEN["PNG"]
+    monkeypatch.setitem(Image.OPEN, "PNG", (driver, lambda prefix: answer))
+    assert reason(encode(photo())) == "is a damaged or unsupported PNG image"
 
 
 def test_a_jpeg_that_was_copied_as_text_is_refused():
