@@ -64,11 +64,8 @@ class NonEmpty(click.ParamType[str]):
             UsageError: it is empty.
         """
         if not value.strip():
-            name = (
-                param.opts[-1] if isinstance(param, click.Option) else str(param and param.metavar)
-            )
             raise UsageError(
-                f"{name.strip('[]').rstrip('.')}: expected a name. Received: an empty text. "
+                f"{_name(param)}: expected a name. Received: an empty text. "
                 "Is a variable of the shell not set?"
             )
         return value

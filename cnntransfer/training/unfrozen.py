@@ -57,11 +57,6 @@ class Unfrozen:
         """Whether none of the layers holds anything to train."""
         return not any(self._blocks)
 
-    @property
-    def is_on_pixels(self) -> bool:
-        """Whether all layers run in every epoch."""
-        return self._waist is None
-
     def lacks(self, description: Mapping[str, Any], digests: Sequence[str]) -> int:
         """How many activations are yet to be computed; if there is no room, they will not be.
 
