@@ -8,6 +8,7 @@
     features/STORE/SEGMENT/   features of images, see rows.py
     thumbnails/STORE/SEGMENT/ small pictures of images
     activations/STORE/SEGMENT/  activations below the layers that a stage trains
+    locks/                    empty files, one for every output that was written here
 
 Everything here can be made again. An entry is a folder that was renamed into its place when it
 was complete, and is renamed out of it before it is deleted: it is there whole or not at all.
@@ -15,6 +16,7 @@ was complete, and is renamed out of it before it is deleted: it is there whole o
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -73,12 +75,13 @@ def limit() -> int:
     """
     text = os.environ.get(LIMIT_VARIABLE) or DEFAULT_LIMIT
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]B|)\s*", text.upper())
-    if match is None:
+    size = float(match[1]) * _UNITS[match[2]] if match else math.inf
+    if math.isinf(size):
         raise UsageError(
             f"{LIMIT_VARIABLE}: expected a size such as 500MB or {DEFAULT_LIMIT}. "
             f"Received: {text!r}."
         )
-    return int(float(match[1]) * _UNITS[match[2]])
+    return int(size)
 
 
 def entries(kinds: Iterable[str] = KINDS) -> Iterator[Entry]:
@@ -99,14 +102,18 @@ def entry(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: the cache cannot be written.
     """
+    is_complete = False
     try:
         with atomic_folder(folder, overwrite=True) as draft:
             yield draft
+            is_complete = True
     except OutputError:
-        raise OutputError(
-            f"Expected a cache folder that can be written. Received: {cache_folder()}. "
-            f"Set {CACHE_VARIABLE} to one that can, or make room there."
-        ) from None
+        # Where another process was a moment faster, what it made is as good.
+        if not (is_complete and folder.is_dir()):
+            raise OutputError(
+                f"Expected a cache folder that can be written. Received: {cache_folder()}. "
+                f"Set {CACHE_VARIABLE} to one that can, or make room there."
+            ) from None
     use(folder)
     trim()
 
@@ -133,32 +140,39 @@ def trim() -> int:
     for entry in kept:
         if total - freed <= allowed:
             break
-        if entry.path not in _in_use:
-            remove(entry.path)
+        if entry.path not in _in_use and remove(entry.path):
             freed += entry.bytes
     return freed
 
 
 def clear(kinds: Iterable[str] = KINDS) -> int:
-    """Delete everything of some kinds; returns the number of bytes that were freed."""
+    """Delete everything of some kinds; returns the number of bytes that were freed.
+
+    Raises:
+        OutputError: it cannot be deleted.
+    """
     _sweep()
     freed = 0
     for kind in kinds:
         freed += sum(entry.bytes for entry in entries([kind]))
-        remove(cache_folder() / kind)
+        if not remove(cache_folder() / kind):
+            raise OutputError(
+                f"Expected a cache folder that can be written. Received: {cache_folder()}, whose "
+                f"{kind} cannot be deleted. Try it as the owner of the folder."
+            )
     return freed
 
 
-def remove(folder: Path) -> None:
-    """Delete a folder so that no reader ever sees half of it."""
-    if not folder.is_dir():
-        return
+def remove(folder: Path) -> bool:
+    """Delete a folder so that no reader ever sees half of it; returns whether it is gone."""
     with suppress(OSError):
-        place = hidden_beside(folder)
-        try:
-            folder.replace(place / folder.name)
-        finally:
-            discard(place)
+        if folder.is_dir():
+            place = hidden_beside(folder)
+            try:
+                folder.replace(place / folder.name)
+            finally:
+                discard(place)
+    return not folder.is_dir()
 
 
 def _sweep() -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from typing import Generic, TypeVar
@@ -80,17 +80,6 @@ class Later(Generic[Result]):
     def result(self) -> Result:
         """Wait for it."""
         return self.begin().result()
-
-
-@contextmanager
-def meanwhile(function: Callable[[], object]) -> Iterator[None]:
-    """Do something on a thread of its own while the block runs; both are done at its end."""
-    future = start(function)
-    try:
-        yield
-    finally:
-        wait([future])
-    future.result()
 
 
 @contextmanager

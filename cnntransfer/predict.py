@@ -155,14 +155,12 @@ def expand(arguments: Iterable[str | Path]) -> list[Path]:
             found = list(images_below(path))
             if not found:
                 raise DataError(f"Expected images. Received: {path}, a folder without any.")
-        elif idx.is_images_name(path) and path.exists():
-            found = idx.members(path)
         elif path.exists() or path.is_symlink() or is_there(path):
-            found = [path]
+            found = _images_in(path)
         elif glob.has_magic(str(argument)):
             names = glob.glob(str(argument), recursive=True)
             matches = sorted(map(Path, names))
-            found = [match for match in matches if match.is_file()]
+            found = [image for match in matches if match.is_file() for image in _images_in(match)]
             if not found:
                 raise DataError(f"Expected images. Received: {argument}, which matches no file.")
         else:
@@ -172,3 +170,8 @@ def expand(arguments: Iterable[str | Path]) -> list[Path]:
             )
         paths += found
     return paths
+
+
+def _images_in(file: Path) -> list[Path]:
+    """The file itself, or all images in an IDX file."""
+    return list(idx.members(file)) if idx.is_images_name(file) and file.exists() else [file]

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -43,6 +44,8 @@ _RECORD = np.dtype([("digest", "V32"), ("view", "<u4"), ("checksum", "<u4")])
 
 #: SHA-256 of the image file, hexadecimal, and the number of the view.
 Key = tuple[str, int]
+#: Segment, number of the row in it, checksum.
+_Place = tuple[Path, int, int]
 
 
 class RowStore:
@@ -68,8 +71,11 @@ class RowStore:
         #: that they stay readable when another process deletes them.
         self._rows = lru_cache(_MOST_MAPPED)(self._map)
         self._segments: dict[Path, int] = {}
-        self._places: dict[Key, tuple[Path, int, int]] = {}
+        self._places: dict[Key, _Place] = {}
+        #: Where else a row is: it is computed again where it was damaged, or by two at once.
+        self._spares: dict[Key, list[_Place]] = {}
         self._sound: set[Key] = set()
+        self._lock = threading.Lock()
         self.refresh()
 
     def __len__(self) -> int:
@@ -87,32 +93,35 @@ class RowStore:
 
     def find(self, key: Key) -> NDArray[Any] | None:
         """The row of an image and view, memory-mapped and read-only; ``None`` when not there."""
-        place = self._places.get(key)
-        if place is None:
-            return None
-        folder, number, checksum = place
-        try:
-            row: NDArray[Any] = self._rows(folder)[number]
-        except (OSError, ValueError):  # Deleted meanwhile.
-            del self._places[key]
-            return None
-        if key not in self._sound:
-            if _checksum(key, row) != checksum:
-                del self._places[key]
-                return None
-            self._sound.add(key)
-        return row
+        while (place := self._places.get(key)) is not None:
+            folder, number, checksum = place
+            with suppress(OSError, ValueError):  # Deleted meanwhile.
+                row: NDArray[Any] = self._rows(folder)[number]
+                if key in self._sound or _checksum(key, row) == checksum:
+                    self._sound.add(key)
+                    return row
+            self._forget(key, place)
+        return None
 
     @contextmanager
     def writer(self) -> Iterator[Writer]:
         """Add rows; what was added is kept even when the block is interrupted."""
-        writer = Writer(self.folder, self._description)
+        writer = Writer(self.folder, self._description, self._row_bytes)
         try:
             yield writer
         finally:
             writer.complete()
             self.refresh()
             cache.trim()
+
+    def _forget(self, key: Key, place: _Place) -> None:
+        with self._lock:
+            if self._places.get(key) is place:  # No other thread was faster.
+                self._sound.discard(key)
+                if spares := self._spares.get(key):
+                    self._places[key] = spares.pop()
+                else:
+                    del self._places[key]
 
     def _open(self, folder: Path) -> None:
         try:
@@ -122,16 +131,16 @@ class RowStore:
                 raise ValueError("not what was written")
             self._segments[folder] = len(index)
             self._rows(folder)
-        except (FileNotFoundError, ValueError, EOFError):
+        except Exception as error:  # A damaged header is read as Python: it may raise anything.
             self._segments.pop(folder, None)
-            cache.remove(folder)  # Damaged: its rows are computed again.
-            return
-        except OSError:  # Too many open files, say: it may be intact.
-            self._segments.pop(folder, None)
-            return
+            if isinstance(error, FileNotFoundError) or not isinstance(error, OSError):
+                cache.remove(folder)  # Damaged: its rows are computed again.
+            return  # Others, such as too many open files, say nothing against it.
         cache.use(folder)
         for number, (digest, view, checksum) in enumerate(index.tolist()):
-            self._places[(digest.hex(), view)] = (folder, number, checksum)
+            key, place = (digest.hex(), view), (folder, number, checksum)
+            if self._places.setdefault(key, place) is not place:
+                self._spares.setdefault(key, []).append(place)
 
     def _map(self, folder: Path) -> NDArray[Any]:
         shape = (self._segments[folder], *self.shape)
@@ -141,15 +150,15 @@ class RowStore:
 class Writer:
     """Writes rows into segments. A disk that is full or read-only stops it silently."""
 
-    def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, description: Mapping[str, Any], row_bytes: int) -> None:
         #: Why nothing more is kept; ``None`` while all is well.
         self.failure: OSError | None = None
         self._folder = folder
         self._description = description
+        self._row_bytes = row_bytes
         self._draft: Path | None = None
         self._file: BinaryIO | None = None
         self._index: list[tuple[bytes, int, int]] = []
-        self._bytes = 0
 
     def add(self, key: Key, row: NDArray[Any]) -> None:
         """Add the row of an image and view."""
@@ -165,24 +174,29 @@ class Writer:
             self._give_up(error)
             return
         self._index.append((bytes.fromhex(key[0]), key[1], _checksum(key, row)))
-        self._bytes += row.nbytes
-        if self._bytes >= SEGMENT_BYTES:
+        if len(self._index) * self._row_bytes >= SEGMENT_BYTES:
             self.complete()
 
     def complete(self) -> None:
-        """Give the segment its name: from now on it counts."""
+        """Give the segment its name: from now on it counts.
+
+        After an interruption, at whatever line, it may be called again.
+        """
         if self._file is None or self._draft is None:
             return
         try:
-            with self._file as file:
-                file.flush()
-                os.fsync(file.fileno())
+            if not self._file.closed:
+                self._file.flush()
+                # Interrupted, the last row may not have got its record.
+                self._file.truncate(len(self._index) * self._row_bytes)
+                os.fsync(self._file.fileno())
+                self._file.close()
             np.save(self._draft / _INDEX, np.array(self._index, dtype=_RECORD))
             # Its random part makes the name unique among processes, too.
             self._draft.replace(self._folder / self._draft.name.removeprefix("."))
         except OSError as error:
             self._give_up(error)
-        self._file, self._draft, self._index, self._bytes = None, None, [], 0
+        self._file, self._draft, self._index = None, None, []
 
     def _begin(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +213,7 @@ class Writer:
                 self._file.close()
         if self._draft is not None:
             discard(self._draft)
-        self._file, self._draft, self._index, self._bytes = None, None, [], 0
+        self._file, self._draft, self._index = None, None, []
 
 
 def _checksum(key: Key, row: NDArray[Any]) -> int:

@@ -54,21 +54,24 @@ def atomic_folder(
     check_target(target, overwrite=overwrite, marker=marker)
     with _writing(target), _checked_place(target, overwrite=overwrite):
         draft = hidden_beside(target)
-        draft.chmod(0o777 & ~_umask())
         try:
             yield draft
             # Again: another process may have put something there meanwhile.
             check_target(target, overwrite=overwrite, marker=marker)
             if target.is_dir() and not target.is_symlink():
                 # Two renames: the old folder is gone only once the new one is complete.
-                retired = hidden_beside(target, "old-")
-                target.replace(retired)
+                place = hidden_beside(target, "old-")
                 try:
-                    draft.replace(target)
-                except BaseException:
-                    retired.replace(target)
-                    raise
-                discard(retired)
+                    retired = target.replace(place / target.name)
+                    try:
+                        draft.replace(target)
+                    except BaseException:
+                        retired.replace(target)
+                        raise
+                    discard(retired)
+                finally:
+                    with suppress(OSError):  # What cannot be put back stays there.
+                        place.rmdir()
             else:
                 draft.replace(target)
         finally:
@@ -93,15 +96,20 @@ def atomic_file(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def hidden_beside(target: Path, mark: str = "") -> Path:
-    """Make a hidden folder beside ``target``, by a name that no other process has."""
-    import tempfile  # Not above: prediction, which has to begin at once, writes nothing.
+    """Make a hidden folder beside ``target``, by a name that no other process has.
 
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-{mark}", dir=target.parent))
+    Raises:
+        OSError: it cannot be made.
+    """
+    # Not mkdtemp(), whose folders are for nobody else: results are as readable as other files.
+    folder = target.parent / f".{target.name}-{mark}{os.urandom(6).hex()}"
+    folder.mkdir()
+    return folder
 
 
 def discard(folder: Path) -> None:
     """Delete a folder with all that is in it, as far as that is possible."""
-    import shutil  # As above.
+    import shutil  # Not above: prediction, which has to begin at once, deletes nothing.
 
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -224,9 +232,3 @@ def _concerns(target: Path, filename: str | bytes | int) -> bool:
         return place.is_relative_to(file)
     beside = file.relative_to(place.parent).parts
     return not beside or beside[0] == place.name or beside[0].startswith(f".{place.name}-")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

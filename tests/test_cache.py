@@ -1,11 +1,12 @@
 """The cache: its size, its limit, what goes first."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from cnntransfer import cache
-from cnntransfer.errors import UsageError
+from cnntransfer.errors import OutputError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_the_limit(monkeypatch, text, expected):
     assert cache.limit() == expected
 
 
-@pytest.mark.parametrize("text", ["lots", "-1GB", "1 PB", "GB"])
+@pytest.mark.parametrize("text", ["lots", "-1GB", "1 PB", "GB", "9" * 400])
 def test_a_limit_that_is_none(monkeypatch, text):
     monkeypatch.setenv("CNNTRANSFER_CACHE_LIMIT", text)
     with pytest.raises(UsageError, match="CNNTRANSFER_CACHE_LIMIT: expected a size such as 500MB"):
@@ -88,3 +89,34 @@ def test_what_a_killed_process_left_is_swept_after_a_day(folder):
     assert not old.exists()
     assert not cleared.exists()
     assert new.exists()
+
+
+def test_what_cannot_be_deleted_is_not_freed(folder, monkeypatch):
+    monkeypatch.setenv("CNNTRANSFER_CACHE_LIMIT", "0")
+    kept = entry(folder, "trunks/a")
+
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert cache.trim() == 0
+    with pytest.raises(OutputError, match=r"whose trunks cannot be deleted\. Try it as the owner"):
+        cache.clear()
+    assert list(kept.iterdir())
+    assert [path.name for path in kept.parent.iterdir()] == ["a"]
+
+
+def test_another_process_makes_the_same_entry_a_moment_before(folder, monkeypatch):
+    target, replace = folder / "trunks" / "a", Path.replace
+
+    def late(self, to):
+        if to == target and not target.exists():
+            target.mkdir()
+            (target / "content").write_text("the other's")
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", late)
+    with cache.entry(target) as draft:
+        (draft / "content").write_text("ours")
+    assert (target / "content").read_text() == "the other's"
+    assert [path.name for path in target.parent.iterdir()] == ["a"]

@@ -12,7 +12,6 @@ import pytest
 from cnntransfer.parallel import (
     Later,
     available_cores,
-    meanwhile,
     ordered_map,
     products_on_one_thread,
     start,
@@ -151,25 +150,6 @@ def test_an_error_arrives_wherever_the_result_is_wanted():
         with pytest.raises(ValueError, match="no weights"):
             later.result()
     assert len(ran) == 1
-
-
-def test_meanwhile_ends_when_both_are_done():
-    done = []
-    with meanwhile(lambda: (time.sleep(0.05), done.append("other"))):
-        done.append("block")
-    assert done == ["block", "other"]
-
-
-def test_errors_of_meanwhile_arrive():
-    def fail():
-        raise ValueError("other")
-
-    with pytest.raises(ValueError, match="other"), meanwhile(fail):
-        pass
-    done = []
-    with pytest.raises(KeyError, match="block"), meanwhile(lambda: done.append(1)):
-        raise KeyError("block")
-    assert done == [1]
 
 
 def test_products_run_on_one_thread_and_then_as_before():

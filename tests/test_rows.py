@@ -195,3 +195,89 @@ def test_a_folder_that_cannot_be_written_stops_nothing(monkeypatch, tmp_path):
     writer = fill([1])
     assert writer.failure is not None
     assert open_store().find(key(1)) is None
+
+
+@pytest.mark.parametrize("damaged", ["a", "b", "c"])
+def test_a_damaged_row_is_computed_once_more_only(damaged):
+    """In whatever order segments come: they have random names."""
+    names = sorted("abc", key=lambda name: name != damaged)
+    for name in names:
+        fill([1])
+        (segment,) = open_store().folder.glob("segment-*/")
+        segment.rename(segment.with_name(name))
+    file = open_store().folder / damaged / "rows.bin"
+    file.write_bytes(bytes(20))
+    store = open_store()
+    assert np.array_equal(store.find(key(1)), row(1))
+    assert len(store) == 1
+
+
+def test_two_threads_that_find_the_same_damage(monkeypatch):
+    fill([1])
+    store = open_store()
+
+    def damage(key, row):
+        monkeypatch.setattr(rows, "_checksum", lambda key, row: -1)
+        assert store.find(key) is None  # As another thread would.
+        return -1
+
+    monkeypatch.setattr(rows, "_checksum", damage)
+    assert store.find(key(1)) is None
+
+
+def test_damaged_headers_are_damaged_segments():
+    fill([1])
+    (file,) = open_store().folder.glob("*/index.npy")
+    whole, lost = file.read_bytes(), 0
+    for place in range(128):
+        for bits in (1, 0x80, 0xFF):
+            file.parent.mkdir(exist_ok=True)
+            (file.parent / "rows.bin").write_bytes(row(1).tobytes())
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ bits]) + whole[place + 1 :])
+            found = open_store().find(key(1))
+            assert found is None or np.array_equal(found, row(1))
+            lost += found is None
+    assert lost > 100
+
+
+def test_an_interruption_between_a_row_and_its_record(monkeypatch):
+    real, seen = rows._checksum, []
+
+    def interrupted(key, row):
+        seen.append(key)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return real(key, row)
+
+    monkeypatch.setattr(rows, "_checksum", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fill(range(5))
+    found = open_store()
+    assert len(found) == 2
+    assert np.array_equal(found.find(key(1)), row(1))
+
+
+@pytest.mark.parametrize(("module", "name"), [("os", "fsync"), ("np", "save")])
+def test_an_interruption_while_a_segment_is_completed(monkeypatch, module, name):
+    monkeypatch.setattr(rows, "SEGMENT_BYTES", 40)
+    owner = getattr(rows, module)
+    real = getattr(owner, name)
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(owner, name, real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fill(range(5))
+    store = open_store()
+    assert len(store) == 2
+    assert len(list(store.folder.glob("*segment*"))) == 1  # Hidden ones would count, too.
+    assert np.array_equal(store.find(key(1)), row(1))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX permissions")
+def test_rows_are_as_readable_as_other_files():
+    fill([1])
+    (segment,) = open_store().folder.glob("*/")
+    assert segment.stat().st_mode == segment.parent.stat().st_mode

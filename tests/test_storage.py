@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -107,7 +106,7 @@ def test_the_old_folder_comes_back_when_the_last_rename_fails(tmp_path, monkeypa
     replace = Path.replace
 
     def fail_for_the_draft(self, destination):
-        if destination == target and "-old-" not in self.name:
+        if destination == target and "-old-" not in str(self):
             raise OSError(28, "No space left on device")
         return replace(self, destination)
 
@@ -197,10 +196,10 @@ def test_a_file_in_place_of_the_folder(tmp_path, below):
 
 
 def test_no_permission(tmp_path, monkeypatch):
-    def refuse(**_options):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(OutputError) as caught:
         check_target(tmp_path / "out", overwrite=False)
     assert str(caught.value) == (
@@ -259,8 +258,12 @@ def test_relative_targets_report_failures_too(tmp_path, monkeypatch, target):
 
 
 def test_failing_to_make_a_folder_on_the_way_is_a_failure_to_write(tmp_path, monkeypatch):
-    def refuse(self, **_options):
-        raise PermissionError(13, "Permission denied", str(tmp_path / "runs"))
+    mkdir = Path.mkdir
+
+    def refuse(self, **options):
+        if options:  # Not a try whether anything can be written.
+            raise PermissionError(13, "Permission denied", str(tmp_path / "runs"))
+        mkdir(self)
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(OutputError, match=r"^Cannot write .*deep/out: Permission denied\."):

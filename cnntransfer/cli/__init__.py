@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +142,14 @@ def _complain(message: str, code: int, hint: str = "") -> int:
     # Imported here, where nothing is fast any more: see stderr() there.
     from .console import complain
 
-    with suppress(OSError):  # The terminal was closed: nobody is there to read it.
-        complain(f"Error: {message}{hint}")
+    complain(f"Error: {message}{hint}")
     return code
 
 
 def _drop_stdout() -> None:
-    """Keep Python from complaining, when it exits, of output that nothing takes any more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    from .console import drop_stdout
+
+    drop_stdout()
 
 
 def _hint(error: click.ClickException, arguments: Sequence[str]) -> str:

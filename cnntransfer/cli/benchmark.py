@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .console import Console, echo, print_json, print_table
+from .console import Console, echo, print_json, print_table, shell_word
 from .options import NON_EMPTY, as_json, example, with_console
 
 #: What a run takes beside the features: TensorFlow's import, the head, the bundle.
@@ -69,4 +69,6 @@ def command(backbones: tuple[str, ...], data: str | None, as_json: bool, console
         ],
     )
     echo(f"finetune: the head on {images:,} images, {passes:,.0f} passes through the network")
-    console.next(f"cnntransfer finetune {data or 'photos/'} --backbone {chosen[0].name}")
+    console.next(
+        f"cnntransfer finetune {shell_word(data or 'photos/')} --backbone {chosen[0].name}"
+    )

@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, TextIO
 
 import click
 
 from ..progress import Observer
 from .interruption import check
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Console(Observer):
@@ -96,7 +99,9 @@ class Console(Observer):
 
     def _to_stderr(self, message: str) -> None:
         if self._bars is not None:
-            self._bars.console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(
+                visible(message), markup=False, highlight=False, soft_wrap=True
+            )
         else:
             complain(message)
 
@@ -121,9 +126,29 @@ def _own_stderr() -> TextIO:
 
 
 def complain(message: str) -> None:
-    """A line on stderr."""
-    text = message.encode("utf-8", "backslashreplace").decode("utf-8")
-    click.echo(text, file=stderr(), err=True)
+    """A line on stderr, whatever is in it. Where nothing takes it, the work goes on without."""
+    with suppress(OSError):
+        click.echo(visible(message), file=stderr(), err=True)
+
+
+def visible(text: object) -> str:
+    """A text as one line: line ends, commands to terminals and odd bytes are escaped."""
+    shown = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), shown)
+
+
+@contextmanager
+def may_go_unread() -> Iterator[None]:
+    """Results whose reader (head, less) may have seen enough, while the exit code still counts."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_stdout()
+
+
+def drop_stdout() -> None:
+    """Keep Python from complaining, when it exits, of output that nothing takes any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def echo(text: str = "", *, nl: bool = True) -> None:

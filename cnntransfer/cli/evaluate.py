@@ -10,7 +10,7 @@ import click
 
 from ..errors import BundleError, ExitCode, OutputError, UsageError, counted
 from ..settings import Rule
-from .console import Console, complain, print_json, shell_word
+from .console import Console, complain, may_go_unread, print_json, shell_word
 from .evaluation import print_comparison, print_evaluation
 from .options import NON_EMPTY, as_json, checked, example, output_options, with_console
 
@@ -113,14 +113,15 @@ def command(
         write_answers(result.answers, target, overwrite=overwrite)
         console.note(f"Answers  {target}")
 
-    if as_json and len(models) == 1:
-        print_json({"data": data, **result.to_dict()["models"][0]})
-    elif as_json:
-        print_json({"data": data, **result.to_dict()})
-    elif len(models) == 1:
-        print_evaluation(result.evaluations[models[0]])
-    else:
-        print_comparison(result, with_mistakes=mistakes is not None)
+    with may_go_unread():
+        if as_json and len(models) == 1:
+            print_json({"data": data, **result.to_dict()["models"][0]})
+        elif as_json:
+            print_json({"data": data, **result.to_dict()})
+        elif len(models) == 1:
+            print_evaluation(result.evaluations[models[0]])
+        else:
+            print_comparison(result, with_mistakes=mistakes is not None)
     expected = {"accuracy": assert_accuracy, "accuracy_lower": assert_accuracy_lower}
     if is_below := _below(result.evaluations, expected):
         complain(f"Error: {is_below}")

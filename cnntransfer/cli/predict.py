@@ -13,7 +13,7 @@ import click
 from ..errors import DataError, ExitCode, ImageError, UsageError, counted
 from ..settings import Rule
 from ..storage import check_apart
-from .console import Console, echo, json_text, percent
+from .console import Console, echo, json_text, percent, visible
 from .options import EXPLANATIONS, NON_EMPTY, as_json, checked, example, with_console
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) ->
         if not best:
             continue
         if single or top > 1:
-            echo(str(prediction.path))
+            echo(visible(prediction.path))
             if prediction.unknown:
                 echo(f"  unknown  at a distance of {prediction.distance:.2f}")
                 continue
@@ -227,7 +227,7 @@ def _print_text(predictions: Iterable[Prediction], top: int, *, single: bool) ->
                 echo(f"  {percent(probability):>7}  {label}")
         else:
             shown = "" if prediction.unknown else percent(best[0][1])
-            echo(f"{shown:>7}  {prediction.label}\t{prediction.path}")
+            echo(f"{shown:>7}  {prediction.label}\t{visible(prediction.path)}")
 
 
 def _print_csv(predictions: Iterable[Prediction], top: int, *, judged: bool) -> None:

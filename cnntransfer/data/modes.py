@@ -42,7 +42,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
 
     def scaled(values: NDArray[Any]) -> NDArray[np.uint8]:
-        grey = (values.astype(np.float64) - low) / ((high - low) or 1.0)
+        with np.errstate(invalid="ignore"):  # A signalling NaN is one, too.
+            grey = (values.astype(np.float64) - low) / ((high - low) or 1.0)
         grey = np.nan_to_num(grey, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
         if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
             grey = 1.0 - grey

@@ -11,6 +11,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from .. import __version__
 from ..rows import RowStore, Writer
 from .fitting import InputSpec
 
@@ -43,7 +44,7 @@ class Thumbnails:
         description = {
             "image_size": list(spec.image_size),
             "resize": str(spec.resize),
-            "versions": f"pillow{PIL.__version__}",
+            "versions": f"{__version__}-pillow{PIL.__version__}",
         }
         self._store = RowStore("thumbnails", description, (SIDE, SIDE, 3), np.uint8)
         self._added: dict[str, NDArray[np.uint8]] = {}

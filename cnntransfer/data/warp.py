@@ -8,7 +8,7 @@ fill mode and all parameters, but for a few values in a million that differ by 1
     np.clip(np.rint(generator.apply_transform(image.astype(np.float32), parameters)), 0, 255)
 
 For 224 x 224 pixels on one core it takes 0.9 to 1.1 ms (SciPy 4 ms), with a change of brightness
-1.3 to 1.6 ms (4.7 ms), and 0.1 ms where no pixel moves or all are only mirrored (0.2 to 0.4 ms).
+1.3 to 1.6 ms (4.7 ms), and less than 0.1 ms where none moves or all are only mirrored (as SciPy).
 Twelve reads per pixel, four neighbours of three channels, are what takes longest. Fixed-point
 arithmetic on all three channels at once would take 0.7 ms, but up to one value in 200 would differ.
 

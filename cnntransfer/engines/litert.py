@@ -102,13 +102,14 @@ class _Step:
         try:
             self._interpreter = interpreter(model_path=str(file), num_threads=threads)
             self._interpreter.allocate_tensors()
+            self._input = self._interpreter.get_input_details()[0]["index"]
+            self._output = self._interpreter.get_output_details()[0]["index"]
         except (ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())[:160]
             raise BundleError(
-                f"Expected a LiteRT model. Received: {file}, which cannot be loaded ({reason})."
+                f"Expected a LiteRT model. Received: {file}, which cannot be loaded ({reason}). "
+                "Copy it again, or repeat what wrote it."
             ) from None
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
 
     def run(self, array: NDArray[Any]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input, array[np.newaxis].astype(np.float32))

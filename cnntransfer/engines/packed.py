@@ -125,11 +125,16 @@ def _pack(file: Path, folder: Path) -> None:
     with cache.entry(folder) as draft:
         weights = draft / _WEIGHTS
         # In a process of its own, which LiteRT may end: on a full disk it aborts.
-        command = [sys.executable, "-m", __name__, str(file), str(weights)]
+        command = [sys.executable, "-c", _program(), str(file), str(weights)]
         subprocess.run(command, check=True, capture_output=True)
         with weights.open("rb+") as written:
             os.fsync(written.fileno())
         (draft / _CHECK).write_text(_checksum(weights), encoding="ascii")
+
+
+def _program() -> str:
+    # Not -m, which would look for modules in the current folder, among the user's photos, first.
+    return f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
 
 
 def _is_intact(folder: Path) -> bool:
@@ -167,6 +172,7 @@ def _environment() -> Any:
     return litert_compiled().Environment.create()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the packed weights of the network ``sys.argv[1]`` to ``sys.argv[2]``, and exit."""
     PackedNetwork(Path(sys.argv[1]), Path(sys.argv[2]), threads=1)
     os._exit(0)

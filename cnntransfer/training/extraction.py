@@ -93,7 +93,7 @@ def _description(
         "pooling": pooling,
         "feature_blocks": feature_blocks,
         "precision": precision,
-        "versions": f"{versions()}-pillow{version('pillow')}",
+        "versions": f"{versions()}-pillow{version('pillow')}-litert{version('ai-edge-litert')}",
     }
 
 
@@ -211,7 +211,7 @@ class FirstLook:
         self.thumbnails.add(digest, image)
         if self._has_features(digest):
             return self._keep_pixels
-        if self._engine is None or self._writer is None:
+        if self._engine is None or self._writer is None or self._writer.failure is not None:
             return True
         started = time.perf_counter()
         row = self._engine.run(image).features
@@ -272,6 +272,9 @@ class Extractor:
     def _store(self, precision: str) -> ViewStore:
         shape = (sum(self.spec.widths),)
         description = self.spec.description(precision)
+        if precision == "int8":  # Its ranges are those of some of the images.
+            keys = map(self.views.key, self._calibration_requests())
+            description["calibration"] = [digest for digest, _ in keys]
         return ViewStore("features", description, self.views, shape, np.float32)
 
     def _engine(self, precision: str) -> Engine:
@@ -284,6 +287,9 @@ class Extractor:
         return makers[precision]()
 
     def _calibration(self) -> list[NDArray[np.uint8]]:
+        return [self.views.image(request) for request in self._calibration_requests()]
+
+    def _calibration_requests(self) -> list[Request]:
         requests = self.views.requests(1, "train")
         step = max(1, len(requests) // _CALIBRATION_IMAGES)
-        return [self.views.image(request) for request in requests[::step][:_CALIBRATION_IMAGES]]
+        return requests[::step][:_CALIBRATION_IMAGES]

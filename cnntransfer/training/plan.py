@@ -54,8 +54,10 @@ def resolve(recipe: Recipe) -> tuple[Backbone, Recipe]:
     """Check what only the backbone can tell, and fill in what it decides.
 
     Raises:
-        UsageError: no data, an unknown backbone or block, or too small an image size.
+        UsageError: no data, a value out of range, an unknown backbone or block, or too small an
+            image size.
     """
+    recipe = Recipe.from_dict(recipe.to_dict())  # Python builds one without these checks.
     if recipe.data is None:
         raise UsageError(
             "Expected a folder with one sub-folder of images per class. Received: none. "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import cache
 from ..bundle import Bundle
 from ..data.augment import Augmenter
 from ..data.dataset import read_dataset
@@ -138,6 +139,7 @@ def _run(
     listing: Listing | None = None,
 ) -> Bundle:
     output, overwrite = checkpoint.output, checkpoint.overwrite
+    cache.limit()  # A wrong one is said at once.
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
     check_apart(output, Path(str(recipe.data)))
@@ -168,7 +170,8 @@ def _run(
         engine = _first_engine(recipe, litert, spec, len(listing.entries))
         more_views = (
             unfreezes
-            or auto_views(len(listing.entries)) > 1
+            # Of more than half of them: some are held out.
+            or auto_views(len(listing.entries) // 2) > 1
             or is_augmentation_chosen(recipe)
             or any(stage.views != AUTO for stage in recipe.stages)
         )

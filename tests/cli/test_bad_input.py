@@ -812,6 +812,13 @@ def process(*arguments: object, env: dict[str, str] | None = None, **options):
     )
 
 
+def unread() -> int:
+    """The writing end of a pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
 class TestEnvironment:
     @pytest.mark.slow
     def test_another_keras_backend(self, bundle, tmp_path):
@@ -861,6 +868,32 @@ class TestEnvironment:
             timeout=300,
         )
         assert (finished.returncode, finished.stderr) == (0, b"")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+    @pytest.mark.parametrize("reader", ["gone", "full"])
+    def test_nobody_takes_the_notes(self, bundle, photos, tmp_path, reader):
+        """They are dropped, and the work is done."""
+        (tmp_path / "text.jpg").write_text("no image")
+        descriptor = unread() if reader == "gone" else os.open("/dev/full", os.O_WRONLY)
+        finished = process(
+            "predict", "-m", bundle.path, "--csv", tmp_path, photos, stderr=descriptor
+        )
+        os.close(descriptor)
+        assert finished.returncode == ExitCode.PARTIAL
+        images = [path for path in photos.rglob("*") if path.suffix in (".png", ".jpg")]
+        assert finished.stdout.count(b"\n") == 2 + len(images)
+
+    def test_nobody_takes_the_result(self, bundle, photos):
+        """What it comes to stays the exit code."""
+        descriptor = unread()
+        finished = process(
+            *("evaluate", bundle.path, photos, "--assert-accuracy", "1.0"),
+            *("--assert-accuracy-lower", "1.0"),
+            stdout=descriptor,
+        )
+        os.close(descriptor)
+        assert finished.returncode == ExitCode.BELOW
+        assert b"\nError: --assert-accuracy-lower: expected at least 1." in finished.stderr
 
     def test_closed_stderr(self, bundle, photos):
         image = photos / "red" / "red0.png"

@@ -316,3 +316,14 @@ def test_a_folder_above_says_where_they_are(tmp_path):
     assert f"Its IDX files are in {tmp_path / 'MNIST' / 'raw'}: give that folder." in refusal(
         tmp_path / "MNIST"
     )
+
+
+def test_a_pattern_stands_for_all_images_of_its_files(tmp_path):
+    make(tmp_path)
+    (tmp_path / "other.gz").write_bytes(b"")
+    from cnntransfer.predict import expand
+
+    pattern, file = str(tmp_path / "*-images*.gz"), tmp_path / "t10k-images-idx3-ubyte.gz"
+    found = expand([pattern])
+    assert len(found) > len(idx.members(file)) > 1
+    assert set(idx.members(file)) < set(found)

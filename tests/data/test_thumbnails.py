@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cnntransfer.data import thumbnails as module
 from cnntransfer.data.fitting import InputSpec, Resize
 from cnntransfer.data.thumbnails import Thumbnails, thumbnail
 from cnntransfer.rows import Writer
@@ -85,3 +86,10 @@ def test_a_disk_that_is_full_takes_none_away(monkeypatch):
     monkeypatch.setattr(Writer, "_begin", full)
     assert kept().of([digest(1)]).shape == (1, 16, 16, 3)
     assert digest(1) not in Thumbnails(SPEC)
+
+
+def test_another_version_may_decode_otherwise(monkeypatch):
+    kept()
+    assert digest(0) in Thumbnails(SPEC)
+    monkeypatch.setattr(module, "__version__", "9")
+    assert digest(0) not in Thumbnails(SPEC)

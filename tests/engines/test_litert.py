@@ -1,10 +1,12 @@
 """The engine: one image at a time, on many threads, the same numbers as Keras."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cnntransfer.engines import litert
 from cnntransfer.engines.litert import LiteRTEngine
 from cnntransfer.errors import BundleError
 
@@ -67,3 +69,17 @@ def test_damaged_files(bundle, tmp_path, content):
     text = str(caught.value)
     assert text.startswith(f"Expected a LiteRT model. Received: {path}, which cannot be loaded (")
     assert "\n" not in text
+
+
+def test_names_that_are_damaged(bundle, monkeypatch):
+    """LiteRT loads such a file, and cannot say what its tensors are called."""
+
+    def interpreter(**_options):
+        def details():
+            b"\xb2".decode()
+
+        return SimpleNamespace(allocate_tensors=lambda: None, get_input_details=details)
+
+    monkeypatch.setattr(litert, "litert_interpreter", lambda: interpreter)
+    with pytest.raises(BundleError, match=r"which cannot be loaded \(.*\)\. Copy it again"):
+        LiteRTEngine([bundle.head_file])

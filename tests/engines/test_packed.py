@@ -223,3 +223,17 @@ def test_a_damaged_network_is_a_damaged_bundle(trunk, kept):
     trunk.write_bytes(content[:100] + bytes(1000) + content[1100:])
     with pytest.raises(BundleError, match="Expected a LiteRT model"):
         LiteRTEngine([trunk], packed=True)
+
+
+def test_nothing_of_the_current_folder_is_run(folder, trunk, tmp_path, monkeypatch):
+    """Where photos are, there may be anything."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("queue", "numpy", "subprocess", "cnntransfer"):
+        (photos / f"{name}.py").write_text("open('was-run', 'w')")
+    monkeypatch.chdir(photos)
+    keep_packed(trunk)
+    keep_packed(trunk)
+    (entry,) = entries(folder)
+    assert (entry / "weights").is_file()
+    assert not (photos / "was-run").exists()

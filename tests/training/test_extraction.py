@@ -144,8 +144,9 @@ def test_a_disk_that_is_full_keeps_pixels_for_the_second_time(
         patch.setattr(Writer, "_begin", full)
         dataset, pixels, _ = look(spec, engine, photos, keep_pixels=False)
     assert len(pixels._kept) == 30
+    assert engine.ran <= 2  # On two threads; nothing more is computed to be thrown away.
     features_of(spec, dataset, pixels, engine)
-    assert engine.ran == 60
+    assert engine.ran <= 32
 
 
 def test_reading_that_is_stopped_keeps_what_was_computed(spec, engine, photos, own_cache):
@@ -234,3 +235,24 @@ def test_a_graphics_processor_computes_what_is_learned_from(spec, photos, monkey
         monkeypatch.setattr(extraction, "has_gpu", lambda has_it=has_it: has_it)
         assert (extractor.to_learn_from(requests, "float32").values == expected).all()
         assert (extractor.features(requests).values == 1.0).all()
+
+
+def test_features_of_other_versions_and_other_calibrations_are_others(
+    spec, engine, photos, own_cache, monkeypatch
+):
+    dataset, pixels = read_dataset(list_images(photos), spec.input)
+
+    def folder(precision, split_seed=0):
+        chosen = split(dataset, 0.2, seed=split_seed)
+        views = Views(chosen, pixels, Augmenter(AUGMENTATION_PRESETS["light"], 0))
+        extractor = Extractor(spec, views, Later(unwanted), litert=SimpleNamespace())
+        return extractor.store(precision)._plain.folder
+
+    assert folder("int8") != folder("int8", split_seed=1)
+    assert folder("float32") == folder("float32", split_seed=1) != folder("int8")
+    before = folder("float32")
+    version = extraction.version
+    monkeypatch.setattr(
+        extraction, "version", lambda name: "9" if name == "ai-edge-litert" else version(name)
+    )
+    assert folder("float32") != before

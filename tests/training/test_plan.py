@@ -6,7 +6,7 @@ import pytest
 
 from cnntransfer.data.dataset import Dataset, Sample
 from cnntransfer.errors import UsageError
-from cnntransfer.recipe import FEATURE_BLOCKS, Recipe, preset
+from cnntransfer.recipe import FEATURE_BLOCKS, Augmentation, Recipe, preset
 from cnntransfer.training.extraction import feature_blocks
 from cnntransfer.training.plan import resolve, with_views
 
@@ -63,3 +63,9 @@ def test_how_many_views_every_stage_learns_from(name, settings, images, views):
     settled = with_views(recipe, backbone, dataset)
     assert [stage.views for stage in settled.stages] == views
     assert with_views(settled, backbone, dataset) == settled
+
+
+def test_a_recipe_from_python_is_checked_like_one_from_a_file():
+    recipe = Recipe(data="photos", augmentation=Augmentation(width_shift_range=20))
+    with pytest.raises(UsageError, match="width_shift_range: expected a number from 0 to 0.9"):
+        resolve(recipe)
