@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,6 +108,18 @@ def hidden_beside(target: Path, mark: str = "") -> Path:
     return folder
 
 
+def sweep(target: Path) -> None:
+    """Delete what killed processes left half-written beside ``target``; nobody else writes it now.
+
+    What was being replaced is not among it.
+    """
+    ours = re.compile(re.escape(f".{target.name}-") + "[0-9a-f]{12}")
+    with suppress(OSError):
+        for folder in target.parent.iterdir():
+            if ours.fullmatch(folder.name):
+                discard(folder)
+
+
 def discard(folder: Path) -> None:
     """Delete a folder with all that is in it, as far as that is possible."""
     import shutil  # Not above: prediction, which has to begin at once, deletes nothing.
@@ -162,19 +175,23 @@ def check_target(
         ) from None
 
 
-def check_apart(target: Path, data: Path, option: str = _OUTPUT) -> None:
+def check_apart(
+    target: Path, data: Path, option: str = _OUTPUT, *, may_surround: bool = False
+) -> None:
     """Check that nothing is written into the user's folder of images, or over it or its manifest.
 
     Args:
         target: What is going to be written.
         data: The folder or the manifest.
         option: What another place is chosen with.
+        may_surround: Whether the images may lie in the target, where nothing is replaced.
 
     Raises:
         OutputError: it would be.
     """
     images, place = data.resolve(), target.resolve()
-    overlap = place.is_relative_to(images) or images.is_relative_to(place)
+    surrounds = images.is_relative_to(place) and not may_surround
+    overlap = place.is_relative_to(images) or surrounds
     if overlap if images.is_dir() else place == images:
         only_read = "outside the folder of images" if images.is_dir() else "beside the manifest"
         raise OutputError(

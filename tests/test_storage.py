@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cnntransfer import storage
 from cnntransfer.errors import OutputError
 from cnntransfer.storage import (
     atomic_file,
@@ -322,3 +323,31 @@ def test_nothing_is_written_over_the_manifest(tmp_path):
     with pytest.raises(OutputError, match="beside the manifest"):
         check_apart(tmp_path / "x" / ".." / "list.csv", manifest)
     check_apart(tmp_path / "list2.csv", manifest)
+
+
+def test_what_a_killed_process_left_is_swept(tmp_path):
+    left = ".out-0123456789ab"
+    others = [".out-old-0123456789ab", ".outer-0123456789ab", ".out-notes", "out-0123456789ab"]
+    for name in [left, *others]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file.txt").write_text("half")
+    storage.sweep(tmp_path / "out")
+    assert names(tmp_path) == sorted(others)
+    storage.sweep(tmp_path / "missing" / "out")
+
+
+def test_drafts_are_what_is_swept(tmp_path):
+    draft = storage.hidden_beside(tmp_path / "a b.[c]")
+    kept = storage.hidden_beside(tmp_path / "a b.[c]", "old-")
+    storage.sweep(tmp_path / "a b.[c]")
+    assert (draft.exists(), kept.exists()) == (False, True)
+
+
+def test_a_cache_may_lie_around_the_images_but_not_among_them(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    check_apart(tmp_path, photos, "CNNTRANSFER_CACHE", may_surround=True)
+    with pytest.raises(OutputError, match=r"Choose another place with CNNTRANSFER_CACHE"):
+        check_apart(photos / "cache", photos, "CNNTRANSFER_CACHE", may_surround=True)
+    with pytest.raises(OutputError, match="Choose another place with --output"):
+        check_apart(tmp_path, photos)

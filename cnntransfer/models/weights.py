@@ -288,8 +288,8 @@ def _download(backbone: Backbone, *, top: bool, observer: Observer) -> WeightsFi
             f"No ImageNet weights of {backbone.name} found, and the network cannot be reached. "
             f"Expected a file named {name} (or {file_names(backbone, top=top)[0]}). "
             f"Looked in: {', '.join(looked)}. "
-            f"Give the file with --weights FILE, or put it into a folder named in "
-            f"{FOLDERS_VARIABLE}. Built in and always there: mobilenet, mobilenet_v2."
+            f"Put the file into a folder named in {FOLDERS_VARIABLE}, or give it to finetune with "
+            f"--weights FILE. Built in and always there: mobilenet, mobilenet_v2."
         )
     observer.note(f"Downloading {name} with Keras ...")
     previous = socket.getdefaulttimeout()

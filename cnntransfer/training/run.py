@@ -26,7 +26,14 @@ from ..parallel import Later, start
 from ..progress import SILENT, Observer
 from ..recipe import AUTO, Recipe
 from ..report import prepare as prepare_report
-from ..storage import atomic_folder, check_apart, check_target
+from ..storage import (
+    CACHE_VARIABLE,
+    atomic_folder,
+    cache_folder,
+    check_apart,
+    check_target,
+    sweep,
+)
 from .checkpoint_folder import CheckpointFolder
 from .checks import without_effect
 from .clock import Clock
@@ -143,6 +150,8 @@ def _run(
     backbone, recipe = resolve(recipe)
     check_target(output, overwrite=overwrite, marker=Bundle.MARKER)
     check_apart(output, Path(str(recipe.data)))
+    check_apart(cache_folder(), Path(str(recipe.data)), CACHE_VARIABLE, may_surround=True)
+    sweep(output)
     if show_input:
         check_target(show_input, overwrite=False, option=SHOW_INPUT)
         check_apart(show_input, Path(str(recipe.data)), SHOW_INPUT)

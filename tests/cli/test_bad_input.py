@@ -709,8 +709,9 @@ class TestWeights:
             ExitCode.WEIGHTS,
             "No ImageNet weights of resnet50 found, and the network cannot be reached. Expected a "
             f"file named {name} (or resnet50_imagenet_notop.weights.h5). Looked in: {tmp_path}, "
-            f"this package, {cache}. Give the file with --weights FILE, or put it into a folder "
-            "named in CNNTRANSFER_WEIGHTS. Built in and always there: mobilenet, mobilenet_v2.",
+            f"this package, {cache}. Put the file into a folder named in CNNTRANSFER_WEIGHTS, "
+            "or give it to finetune with --weights FILE. Built in and always there: mobilenet, "
+            "mobilenet_v2.",
             "finetune",
             photos,
             "--backbone",

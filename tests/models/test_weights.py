@@ -183,7 +183,8 @@ def test_a_closed_network_names_the_file_the_places_and_two_ways_out(places, mon
         f"Expected a file named {SMALL.official_notop} (or "
         "mobilenet_v3_small_imagenet_notop.weights.h5). "
         f"Looked in: {one}, {two}, this package, {cache}. "
-        "Give the file with --weights FILE, or put it into a folder named in CNNTRANSFER_WEIGHTS. "
+        "Put the file into a folder named in CNNTRANSFER_WEIGHTS, or give it to finetune with "
+        "--weights FILE. "
         "Built in and always there: mobilenet, mobilenet_v2."
     )
 

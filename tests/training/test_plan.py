@@ -67,5 +67,5 @@ def test_how_many_views_every_stage_learns_from(name, settings, images, views):
 
 def test_a_recipe_from_python_is_checked_like_one_from_a_file():
     recipe = Recipe(data="photos", augmentation=Augmentation(width_shift_range=20))
-    with pytest.raises(UsageError, match="width_shift_range: expected a number from 0 to 0.9"):
+    with pytest.raises(UsageError, match=r"width_shift_range: expected a number from 0 to 0\.9"):
         resolve(recipe)
