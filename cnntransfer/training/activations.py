@@ -74,7 +74,8 @@ class Activations:
         if row is None:
             raise OutputError(
                 "Expected the activations that this stage learns from to stay in the cache. "
-                "Received: a cache that was cleared or damaged meanwhile."
+                "Received: a cache that was cleared or damaged meanwhile. Repeat the command: what "
+                "is missing is computed again."
             )
         return row
 
