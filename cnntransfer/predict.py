@@ -174,4 +174,4 @@ def expand(arguments: Iterable[str | Path]) -> list[Path]:
 
 def _images_in(file: Path) -> list[Path]:
     """The file itself, or all images in an IDX file."""
-    return list(idx.members(file)) if idx.is_images_name(file) and file.exists() else [file]
+    return idx.members(file) if idx.is_images_name(file) and file.exists() else [file]

@@ -214,7 +214,7 @@ def _identify(data: bytes) -> ImageFile.ImageFile:
         raise ImageError("is empty (0 bytes)")
     name, module = identify_format(data)
     importlib.import_module(module)
-    # Image.open() would import the drivers of five other formats first.
+    # Image.open() would import the drivers of five formats first, whichever this is.
     driver, accepts = Image.OPEN[name]
     try:
         if accepts and accepts(data[:16]) is not True:
